@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+
+namespace mobula::transport {
+
+/// How bytes of a large object reach this rank from a peer.
+enum class Verb : std::uint8_t {
+    map,   ///< same node: the peer's arena is mapped, nothing moves
+    get,   ///< one-sided read by the receiver (RDMA)
+    push,  ///< the peer sends chunks as active messages (TCP)
+};
+
+/// One large transfer towards this rank; lives until `done` or `failed` was called.
+/// Both are called from the thread that drives progress and must not block.
+class Fetch {
+public:
+    virtual void done() noexcept = 0;
+    virtual void failed(std::string_view reason) noexcept = 0;
+
+protected:
+    ~Fetch() = default;
+};
+
+/// What a transport tells its owner. Every call comes from the thread inside progress().
+class Delegate {
+public:
+    /// One record, whole, in the order its sender gave it to send(). The bytes are valid only
+    /// during the call and 8-byte aligned. May call send() and fetch(), not progress().
+    virtual void on_record(Rank from, std::span<const std::byte> record) = 0;
+
+    /// The peer is dead or was declared dead; called once per peer, nothing of it comes after.
+    virtual void on_peer_lost(Rank peer, std::string_view reason) = 0;
+
+protected:
+    ~Delegate() = default;
+};
+
+/// Sums over the life of the transport, for statistics and tests.
+struct Counters {
+    std::uint64_t records_sent = 0, messages_sent = 0, bytes_sent = 0;
+    std::uint64_t records_received = 0, messages_received = 0, bytes_received = 0;
+    std::uint64_t bytes_fetched = 0, sleeps = 0;
+};
+
+/// Moves records (small, ordered, batched) and bulk bytes between the ranks of a job.
+///
+/// Thread-safe unless a member says otherwise. Records from one rank to another arrive in the
+/// order of the send() calls of a thread; many records to one peer share one active message
+/// under load. Nothing here blocks: what cannot leave now waits in the peer's queue, and
+/// `backlog_bytes` lets the caller slow down.
+class Transport {
+public:
+    virtual ~Transport() = default;
+
+    [[nodiscard]] virtual Rank self() const noexcept = 0;
+    [[nodiscard]] virtual std::size_t ranks() const noexcept = 0;
+    [[nodiscard]] virtual Verb verb(Rank peer) const noexcept = 0;
+
+    /// Copies the record (1 byte to record_bytes_max) into the peer's current batch. The batch
+    /// leaves when it is full, at the next flush() or progress(), whichever is first. `to` may not
+    /// be this rank. A record to a dead peer is dropped.
+    virtual void send(Rank to, std::span<const std::byte> record) = 0;
+
+    /// Hands all started batches to the network. Cheap when there are none. When another thread
+    /// is inside progress(), that thread does it before it leaves.
+    virtual void flush() noexcept = 0;
+
+    /// Drives the network once: sends batches, receives, calls the delegate. Returns whether
+    /// anything was received or completed; false at once when another thread is inside.
+    virtual bool progress() = 0;
+
+    /// Sleeps until something arrives, wake() is called or the deadline passes; never spins.
+    /// Returns at once if something may already be there (call progress() again then). Only one
+    /// thread may be inside; a second one returns at once.
+    virtual void wait(Time deadline) = 0;
+
+    /// Ends a wait() in progress, or the next one.
+    virtual void wake() noexcept = 0;
+
+    /// Copies `into.size()` bytes at `offset` of the peer's arena into local memory that stays
+    /// valid until the fetch is done. Only for peers with verb get or push.
+    virtual void fetch(Rank from, std::uint64_t offset, std::span<std::byte> into,
+                       Fetch& fetch) = 0;
+
+    /// Bytes that wait in this rank's memory for the peer to take them.
+    [[nodiscard]] virtual std::size_t backlog_bytes(Rank peer) const noexcept = 0;
+
+    /// Sends and checks heartbeats; the runtime's communication thread calls it at least every
+    /// heartbeat period with the present time. Takes its turn with progress().
+    virtual void tick(Time now) = 0;
+
+    [[nodiscard]] virtual Counters counters() const = 0;
+
+    /// What the network reports of itself, one line per fact: for `mobula doctor`.
+    [[nodiscard]] virtual std::vector<std::string> describe() = 0;
+
+    static constexpr std::size_t record_bytes_max = std::size_t{1} << 20U;
+};
+
+/// The memory that peers may map or read; see store/arena.hpp for who allocates in it.
+struct ArenaView {
+    std::byte* base = nullptr;
+    std::size_t bytes = 0;
+};
+
+struct Settings {
+    std::chrono::milliseconds heartbeat{200};
+    std::chrono::milliseconds declared_dead_after{2000};
+    std::size_t batch_bytes = 8000;            ///< one eager active message
+    std::size_t chunk_bytes = std::size_t{1} << 20U;  ///< of a pushed transfer
+    std::size_t chunks_in_flight = 8;           ///< per transfer
+    std::string force_verb;                     ///< "", "map", "get" or "push", for tests
+};
+
+/// What the ranks learned of each other when they met.
+struct Meeting {
+    Rank self{};
+    std::vector<std::vector<std::byte>> addresses;  ///< per rank, as UcxTransport::address gave it
+    std::vector<Node> nodes;                        ///< per rank
+};
+
+}  // namespace mobula::transport
