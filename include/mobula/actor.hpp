@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <mobula/task.hpp>
+
+namespace mobula {
+
+/// A handle of an actor: an object of class A that lives on one rank and runs its methods one
+/// after another (or max_concurrency at once). Copies name the same actor and may travel; when the
+/// last one goes, the actor ends after the calls made before. Reentrant.
+template <class A>
+class Actor {
+public:
+    Actor() = default;
+    explicit Actor(detail::CellPtr cell) noexcept : cell_(std::move(cell)) {}
+
+    /// False for a default-made handle, which may only be assigned to.
+    [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(cell_); }
+
+    /// Submits a call of a method and gives its future, as remote() does for a function. Calls of
+    /// one caller (one task, one actor method, the driver) take effect in the order in which they
+    /// were made, whenever their arguments become ready. `get` throws ActorDied when the actor is
+    /// gone, with the reason.
+    template <auto method, class... Arguments>
+    auto call(Arguments&&... arguments) const {
+        using S = detail::Signature<decltype(method)>;
+        static_assert(std::is_base_of_v<typename S::Object, A>,
+                      "mobula: call<method>: not a method of this actor's class");
+        if constexpr (detail::check_call<decltype(method), Arguments...>()) {
+            using Call = detail::MethodCall<method>;
+            detail::Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
+            auto refs = detail::Outcome<typename Call::Result>::refs(task);
+            detail::call(*cell_, task);
+            return refs;
+        }
+    }
+
+    /// Ready when the constructor has run; its failure says why it has not.
+    [[nodiscard]] Ref<void> ready() const { return Ref<void>(cell_); }
+
+    [[nodiscard]] const detail::CellPtr& cell() const noexcept { return cell_; }
+
+    void save(OutputArchive& archive) const { Ref<void>(cell_).save(archive); }
+    void load(InputArchive& archive) {
+        Ref<void> ref;
+        ref.load(archive);
+        cell_ = ref.cell();
+    }
+
+private:
+    detail::CellPtr cell_;
+};
+
+namespace detail {
+
+/// The type that a constructor gets for an argument: of a Ref<T> the T, if it can be made so.
+template <class Argument>
+struct Unwrapped {
+    using type = std::remove_cvref_t<Argument>;
+};
+template <class T>
+struct Unwrapped<Ref<T>> {
+    using type = T;
+};
+
+template <class A, class... Arguments>
+Actor<A> spawn_actor(const ActorOptions& options, Arguments&&... arguments) {
+    using Waiting =
+        ConstructorCall<A, typename Unwrapped<std::remove_cvref_t<Arguments>>::type...>;
+    using Given = ConstructorCall<A, std::remove_cvref_t<Arguments>...>;
+    constexpr bool waits = std::is_constructible_v<
+        A, typename Unwrapped<std::remove_cvref_t<Arguments>>::type...>;
+    static_assert(waits || std::is_constructible_v<A, std::remove_cvref_t<Arguments>...>,
+                  "mobula: spawn: the actor's class has no constructor for these arguments");
+    using Call = std::conditional_t<waits, Waiting, Given>;
+    static_assert(can_travel<typename Call::Parameters>,
+                  "mobula: spawn: an argument cannot travel between ranks; it must be trivially "
+                  "copyable without addresses, a standard container or have a cereal serialize");
+    if constexpr (can_travel<typename Call::Parameters>) {
+        Task& task = make_task<Call>(std::forward<Arguments>(arguments)...);
+        return Actor<A>(detail::spawn(task, options));
+    } else {
+        return {};
+    }
+}
+
+template <class... A>
+inline constexpr bool starts_with_actor_options = false;
+template <class First, class... A>
+inline constexpr bool starts_with_actor_options<First, A...> =
+    std::same_as<std::remove_cvref_t<First>, ActorOptions>;
+
+}  // namespace detail
+
+/// Makes an actor on the rank that its options or the load say: `spawn<Trainer>({.gpus = 1}, 3)`.
+/// Returns at once; a Ref<T> given for a constructor's T is waited for. Throws Infeasible, or
+/// BadInput when the name is taken by an actor known here.
+template <class A, class... Arguments>
+    requires(!detail::starts_with_actor_options<Arguments...>)
+Actor<A> spawn(Arguments&&... arguments) {
+    return detail::spawn_actor<A>(ActorOptions{}, std::forward<Arguments>(arguments)...);
+}
+template <class A, class... Arguments>
+Actor<A> spawn(const ActorOptions& options, Arguments&&... arguments) {
+    return detail::spawn_actor<A>(options, std::forward<Arguments>(arguments)...);
+}
+
+/// The living actor of that name, or nothing. Asks rank 0; the caller vouches for the class.
+template <class A>
+[[nodiscard]] std::optional<Actor<A>> find(std::string_view name) {
+    detail::CellPtr cell = detail::find_actor(name);
+    if (!cell) return std::nullopt;
+    return Actor<A>(std::move(cell));
+}
+
+/// Ends the actor at once: calls that wait fail with ActorDied, one that runs is asked to stop
+/// (mobula::cancelled()).
+template <class A>
+void kill(const Actor<A>& actor) {
+    detail::kill(*actor.cell());
+}
+
+/// Hands work to whichever actor is idle. Thread-bound to its task.
+///
+///     mobula::ActorPool<Trainer, Loss> pool(actors);
+///     for (const Batch& batch : batches) pool.submit<&Trainer::step>(batch);
+///     while (auto loss = pool.next()) use(mobula::get(*loss));
+template <class A, class R>
+class ActorPool {
+public:
+    explicit ActorPool(std::vector<Actor<A>> actors) : actors_(std::move(actors)) {
+        if (actors_.empty()) throw BadInput("an ActorPool needs at least one actor");
+        for (std::size_t i = 0; i < actors_.size(); ++i) idle_.push_back(i);
+    }
+
+    /// Calls the method on an idle actor; waits for one when all are busy.
+    template <auto method, class... Arguments>
+    void submit(Arguments&&... arguments) {
+        if (idle_.empty()) collect();
+        const std::size_t number = idle_.front();
+        idle_.pop_front();
+        running_.push_back(
+            actors_[number].template call<method>(std::forward<Arguments>(arguments)...));
+        by_.push_back(number);
+    }
+
+    /// The next result in the order of completion; empty when nothing is under way.
+    [[nodiscard]] std::optional<Ref<R>> next() {
+        if (finished_.empty() && running_.empty()) return std::nullopt;
+        if (finished_.empty()) collect();
+        Ref<R> result = std::move(finished_.front());
+        finished_.pop_front();
+        return result;
+    }
+
+private:
+    void collect() {
+        const std::size_t which = when_any(running_);
+        const auto at = static_cast<std::ptrdiff_t>(which);
+        finished_.push_back(std::move(running_[which]));
+        idle_.push_back(by_[which]);
+        running_.erase(running_.begin() + at);
+        by_.erase(by_.begin() + at);
+    }
+
+    std::vector<Actor<A>> actors_;
+    std::deque<std::size_t> idle_;
+    std::vector<Ref<R>> running_;
+    std::vector<std::size_t> by_;
+    std::deque<Ref<R>> finished_;
+};
+
+}  // namespace mobula

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// How values travel between ranks. Trivially copyable types go as their bytes. All others go
+/// through cereal: standard containers by its headers, user types by their `serialize` member or
+/// function. A user type that holds a container includes that container's cereal header itself.
+
+#include <cereal/cereal.hpp>
+#include <cereal/types/array.hpp>
+#include <cereal/types/deque.hpp>
+#include <cereal/types/list.hpp>
+#include <cereal/types/map.hpp>
+#include <cereal/types/memory.hpp>
+#include <cereal/types/optional.hpp>
+#include <cereal/types/set.hpp>
+#include <cereal/types/string.hpp>
+#include <cereal/types/tuple.hpp>
+#include <cereal/types/unordered_map.hpp>
+#include <cereal/types/unordered_set.hpp>
+#include <cereal/types/utility.hpp>
+#include <cereal/types/variant.hpp>
+#include <cereal/types/vector.hpp>
+#include <concepts>
+#include <functional>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+#include <mobula/detail/stream.hpp>
+
+namespace mobula {
+
+/// The cereal archive that encodes; a user type's `serialize` gets it as its Archive.
+class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision> {
+public:
+    explicit OutputArchive(detail::Writer& writer)
+        : cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>(this),
+          writer_(&writer) {}
+    [[nodiscard]] detail::Writer& writer() noexcept { return *writer_; }
+
+private:
+    detail::Writer* writer_;
+};
+
+/// The cereal archive that decodes.
+class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision> {
+public:
+    explicit InputArchive(detail::Reader& reader)
+        : cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision>(this),
+          reader_(&reader) {}
+    [[nodiscard]] detail::Reader& reader() noexcept { return *reader_; }
+
+private:
+    detail::Reader* reader_;
+};
+
+namespace detail {
+
+template <class T>
+concept Address = std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
+                  std::same_as<T, std::string_view> || std::is_null_pointer_v<T>;
+
+template <class T>
+inline constexpr bool is_span = false;
+template <class T, std::size_t n>
+inline constexpr bool is_span<std::span<T, n>> = true;
+template <class T>
+inline constexpr bool is_span<std::reference_wrapper<T>> = true;
+
+/// Types whose bytes are their value. An address means nothing on another rank.
+template <class T>
+concept Plain = std::is_trivially_copyable_v<T> && !Address<T> && !is_span<T>;
+
+/// Class types of plain bytes that have no serialize of their own.
+template <class T>
+concept PlainClass =
+    Plain<T> && std::is_class_v<T> && std::is_default_constructible_v<T> &&
+    !cereal::traits::has_member_serialize<T, OutputArchive>::value &&
+    !cereal::traits::has_non_member_serialize<T, OutputArchive>::value &&
+    !cereal::traits::has_member_save<T, OutputArchive>::value;
+
+template <class T>
+concept ThroughCereal = !Address<T> && !is_span<T> &&
+                        cereal::traits::is_output_serializable<T, OutputArchive>::value &&
+                        cereal::traits::is_input_serializable<T, InputArchive>::value;
+
+}  // namespace detail
+
+/// What may be an argument, a result or an object: a type that can be moved and can travel.
+template <class T>
+concept Value = std::same_as<T, std::remove_cvref_t<T>> && std::is_object_v<T> &&
+                std::move_constructible<T> && (detail::Plain<T> || detail::ThroughCereal<T>);
+
+}  // namespace mobula
+
+namespace cereal {
+
+template <class T>
+    requires std::is_arithmetic_v<T>
+void CEREAL_SAVE_FUNCTION_NAME(mobula::OutputArchive& archive, const T& value) {
+    archive.writer().raw(value);
+}
+template <class T>
+    requires std::is_arithmetic_v<T>
+void CEREAL_LOAD_FUNCTION_NAME(mobula::InputArchive& archive, T& value) {
+    archive.reader().bytes(&value, sizeof value);
+}
+template <mobula::detail::PlainClass T>
+void CEREAL_SAVE_FUNCTION_NAME(mobula::OutputArchive& archive, const T& value) {
+    archive.writer().raw(value);
+}
+template <mobula::detail::PlainClass T>
+void CEREAL_LOAD_FUNCTION_NAME(mobula::InputArchive& archive, T& value) {
+    archive.reader().bytes(&value, sizeof value);
+}
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(mobula::OutputArchive& archive, const BinaryData<T>& data) {
+    archive.writer().bytes(data.data, static_cast<std::size_t>(data.size));
+}
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(mobula::InputArchive& archive, BinaryData<T>& data) {
+    archive.reader().bytes(data.data, static_cast<std::size_t>(data.size));
+}
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(mobula::OutputArchive& archive, const NameValuePair<T>& pair) {
+    archive(pair.value);
+}
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(mobula::InputArchive& archive, NameValuePair<T>& pair) {
+    archive(pair.value);
+}
+template <class T>
+void CEREAL_SAVE_FUNCTION_NAME(mobula::OutputArchive& archive, const SizeTag<T>& tag) {
+    archive(tag.size);
+}
+/// A length that the rest of the stream cannot hold is refused before anything is allocated.
+template <class T>
+void CEREAL_LOAD_FUNCTION_NAME(mobula::InputArchive& archive, SizeTag<T>& tag) {
+    archive(tag.size);
+    if (static_cast<std::uint64_t>(tag.size) > (archive.reader().left() + 1) * 8) {
+        throw mobula::Error("an encoded value announces more elements than it has bytes");
+    }
+}
+
+}  // namespace cereal
+
+CEREAL_REGISTER_ARCHIVE(mobula::OutputArchive)
+CEREAL_REGISTER_ARCHIVE(mobula::InputArchive)
+CEREAL_SETUP_ARCHIVE_TRAITS(mobula::InputArchive, mobula::OutputArchive)
+
+namespace mobula::detail {
+
+template <class T>
+    requires Plain<T> || ThroughCereal<T>
+void encode(Writer& writer, const T& value) {
+    if constexpr (Plain<T>) {
+        writer.raw(value);
+    } else {
+        OutputArchive archive(writer);
+        archive(value);
+    }
+}
+
+/// Constructs a T at `place` from the stream.
+template <class T>
+    requires Plain<T> || ThroughCereal<T>
+void decode(Reader& reader, void* place) {
+    if constexpr (Plain<T>) {
+        reader.bytes(place, sizeof(T));
+    } else {
+        static_assert(std::is_default_constructible_v<T>,
+                      "mobula: a type that travels through cereal needs a default constructor");
+        T* value = new (place) T();
+        InputArchive archive(reader);
+        try {
+            archive(*value);
+        } catch (...) {
+            value->~T();
+            throw;
+        }
+    }
+}
+
+/// What the engine knows of a value's type once it is erased.
+struct TypeInfo {
+    std::size_t size, alignment;
+    void (*destroy)(void*) noexcept;
+    void (*encode)(const void*, Writer&);
+    void (*decode)(Reader&, void*);
+    bool plain;
+};
+
+template <Value T>
+inline constexpr TypeInfo type_info{
+    sizeof(T), alignof(T),
+    [](void* value) noexcept { static_cast<T*>(value)->~T(); },
+    [](const void* value, Writer& writer) { encode(writer, *static_cast<const T*>(value)); },
+    [](Reader& reader, void* place) { decode<T>(reader, place); }, Plain<T>};
+
+/// The value of a function that returns nothing.
+struct Nothing {};
+
+}  // namespace mobula::detail

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <type_traits>
+
+#include <mobula/archive.hpp>
+#include <mobula/error.hpp>
+
+namespace mobula {
+
+/// A contiguous n-dimensional array (row-major, at most 8 dimensions) whose bytes are never
+/// copied on one node: `get` gives a view of the bytes where they lie, on the same node straight
+/// in the peer's memory. Copies share the bytes.
+///
+/// Elements can be written through `mutable_data()` by whoever made the array, until it is given
+/// away (put, argument, result); from then on it is read-only, as every object. A view keeps its
+/// object pinned. Reentrant.
+template <class T>
+    requires std::is_trivially_copyable_v<T> && (!detail::Address<T>)
+class Array {
+public:
+    static constexpr std::size_t dimensions_max = 8;
+
+    Array() = default;
+
+    /// Elements are not initialised. Throws StoreFull when the store has no room.
+    explicit Array(std::span<const std::size_t> shape) : dimensions_(shape.size()) {
+        if (shape.size() > dimensions_max) {
+            throw BadInput("an Array has at most 8 dimensions, not " +
+                           std::to_string(shape.size()));
+        }
+        std::copy(shape.begin(), shape.end(), shape_.begin());
+        buffer_ = detail::allocate_buffer(size() * sizeof(T));
+    }
+    Array(std::initializer_list<std::size_t> shape)
+        : Array(std::span<const std::size_t>(shape.begin(), shape.size())) {}
+
+    /// A one-dimensional copy.
+    [[nodiscard]] static Array copy_of(std::span<const T> elements) {
+        Array array({elements.size()});
+        std::copy(elements.begin(), elements.end(), array.mutable_data());
+        return array;
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept {
+        std::size_t product = dimensions_ == 0 ? 0 : 1;
+        for (std::size_t i = 0; i < dimensions_; ++i) product *= shape_[i];
+        return product;
+    }
+    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    [[nodiscard]] std::span<const std::size_t> shape() const noexcept {
+        return {shape_.data(), dimensions_};
+    }
+    [[nodiscard]] const T* data() const noexcept {
+        return reinterpret_cast<const T*>(buffer_.data());
+    }
+    [[nodiscard]] const T* begin() const noexcept { return data(); }
+    [[nodiscard]] const T* end() const noexcept { return data() + size(); }
+    [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return data()[i]; }
+    [[nodiscard]] std::span<const T> span() const noexcept { return {data(), size()}; }
+
+    /// Only for whoever made the array, before it was given away.
+    [[nodiscard]] T* mutable_data() noexcept { return reinterpret_cast<T*>(buffer_.data()); }
+
+    void save(OutputArchive& archive) const {
+        detail::Writer& writer = archive.writer();
+        writer.raw(static_cast<std::uint8_t>(dimensions_));
+        for (std::size_t i = 0; i < dimensions_; ++i) {
+            writer.raw(static_cast<std::uint64_t>(shape_[i]));
+        }
+        const std::size_t bytes = size() * sizeof(T);
+        if (bytes > inline_bytes_max) {
+            writer.attach(buffer_);
+        } else {
+            writer.bytes(data(), bytes);
+        }
+    }
+
+    void load(InputArchive& archive) {
+        detail::Reader& reader = archive.reader();
+        dimensions_ = reader.raw<std::uint8_t>();
+        if (dimensions_ > dimensions_max) throw Error("an encoded Array has too many dimensions");
+        for (std::size_t i = 0; i < dimensions_; ++i) shape_[i] = reader.raw<std::uint64_t>();
+        const std::size_t bytes = size() * sizeof(T);
+        if (bytes > inline_bytes_max) {
+            buffer_ = reader.attachment();
+            if (buffer_.size() < bytes) throw Error("an encoded Array's block is too small");
+        } else {
+            buffer_ = detail::allocate_buffer(bytes);
+            reader.bytes(buffer_.data(), bytes);
+        }
+    }
+
+private:
+    /// Up to here the elements travel inside the message.
+    static constexpr std::size_t inline_bytes_max = 4096;
+
+    detail::Buffer buffer_;
+    std::array<std::size_t, dimensions_max> shape_{};
+    std::size_t dimensions_ = 0;
+};
+
+}  // namespace mobula

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// The erased engine under the public templates: all that include/mobula needs of src. Every
+/// function is thread-safe and needs a running engine (between the start and the end of
+/// mobula::run) unless it says otherwise.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <mobula/archive.hpp>
+#include <mobula/detail/cell.hpp>
+#include <mobula/options.hpp>
+
+namespace mobula::detail {
+
+using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
+/// One submitted call: the function, its arguments in place, its results' cells.
+struct Task;
+
+/// One argument that may be an object that is not there yet. Lives inside the task's arguments.
+struct Input {
+    Input* next = nullptr;   ///< in the cell's list of waiters
+    Task* task = nullptr;    ///< who waits
+    Cell* cell = nullptr;    ///< holds a reference; null: the argument was given as a value
+};
+
+/// Calls a visitor for every input of a task that is an object.
+using InputVisitor = void (*)(Input&, void* context);
+
+/// A function as the engine knows it once its types are erased. One per function, for the whole
+/// life of the process.
+struct FunctionInfo {
+    std::string (*name)();                    ///< for people
+    std::size_t arguments_bytes;
+    std::uint32_t results;                    ///< cells; 0 for an actor's end
+    bool stream;                              ///< the one result is a stream of items
+    const TypeInfo* const* result_types;
+    /// Runs with the arguments' objects all ready; constructs the results. Throws what the user's
+    /// code throws. `self` is the actor, or null.
+    void (*run)(Task& task, void* arguments, void* self);
+    void (*visit)(void* arguments, InputVisitor visitor, void* context);
+    /// Encodes the arguments; an object argument as its reference.
+    void (*encode)(const void* arguments, Writer& writer);
+    /// Constructs the arguments at `place`.
+    void (*decode)(Reader& reader, void* place);
+    void (*destroy)(void* arguments) noexcept;
+    /// Of a constructor: the actor's type; else null.
+    const struct ActorInfo* actor;
+};
+
+/// Adds the function to the table that all ranks compare when they meet, under a name that is the
+/// same in every process of one build. Called before main.
+void register_function(const FunctionInfo& info, const char* identity);
+
+struct ActorInfo {
+    std::size_t size, alignment;
+    void (*destroy)(void*) noexcept;
+};
+
+// ---- tasks ----
+
+/// A task with room for its arguments, not yet constructed, and `results` fresh cells.
+[[nodiscard]] Task* new_task(const FunctionInfo& info);
+[[nodiscard]] void* arguments_of(Task& task) noexcept;
+/// The result's cell with a reference for the caller.
+[[nodiscard]] CellPtr result_cell(Task& task, std::uint32_t number) noexcept;
+/// Frees a task whose arguments could not be constructed.
+void discard(Task& task) noexcept;
+/// Takes the task over. Throws Infeasible or Cancelled, and frees it then.
+void submit(Task& task, const TaskOptions* options);
+/// Room for result `number`, to construct it in; `finish_result` makes it ready.
+[[nodiscard]] void* result_place(Task& task, std::uint32_t number);
+void finish_result(Task& task, std::uint32_t number) noexcept;
+/// Whether the task may be run again, so that its arguments must not be moved from.
+[[nodiscard]] bool keeps_arguments(const Task& task) noexcept;
+
+/// Makes the input wait for the object, or notes that it is there. Called while arguments are
+/// constructed.
+void bind_input(Input& input, CellPtr cell) noexcept;
+void unbind_input(Input& input) noexcept;
+
+// ---- objects ----
+
+/// The object's value once it is ready; decodes it when it came encoded. Throws what the object's
+/// failure says.
+[[nodiscard]] void* cell_value(Cell& cell, const TypeInfo& type);
+/// Whether this rank holds no other reference to the object than one, so that its value may be
+/// moved out.
+[[nodiscard]] bool sole_reference(const Cell& cell) noexcept;
+/// A new object of this rank with room for its value at `place`; make it ready with
+/// `finish_object`.
+[[nodiscard]] CellPtr new_object(const TypeInfo& type, void*& place);
+void finish_object(Cell& cell) noexcept;
+/// Ready or failed.
+[[nodiscard]] bool is_done(const Cell& cell) noexcept;
+/// Waits until `count` of the objects are done or the deadline passed; returns how many are. With
+/// `fetch`, their bytes are brought here too. Suspends the calling task, never its worker.
+std::size_t wait_for(std::span<Cell* const> cells, std::size_t count, Deadline deadline,
+                     bool fetch);
+void cancel(Cell& cell, bool recursive);
+
+/// Objects in the order in which they become ready.
+class ArrivalQueue;
+[[nodiscard]] ArrivalQueue* new_arrivals(std::span<Cell* const> cells);
+/// The next one's position in the span; empty when all were given or the deadline passed.
+[[nodiscard]] std::optional<std::size_t> next_arrival(ArrivalQueue& queue, Deadline deadline);
+void drop_arrivals(ArrivalQueue* queue) noexcept;
+
+// ---- streams ----
+
+/// Room for the next item of a running stream task. Suspends the task while the consumer is
+/// `stream_window` items behind. Throws Cancelled when the consumer is gone.
+[[nodiscard]] void* item_place(Task& task, const TypeInfo& type);
+void finish_item(Task& task);
+/// The stream's next item, or null at its end; waits for it. Throws what the task threw.
+[[nodiscard]] CellPtr next_item(Cell& stream, Deadline deadline);
+
+// ---- actors ----
+
+/// Places the actor and submits its constructor. The returned cell stands for the actor: it is
+/// done when the constructor is, and the actor ends when the last reference of all ranks goes.
+[[nodiscard]] CellPtr spawn(Task& constructor, const ActorOptions& options);
+/// Submits a method call. Calls of one caller take effect in their order.
+void call(Cell& actor, Task& method);
+void kill(Cell& actor);
+/// The actor of that name, or null; asks rank 0.
+[[nodiscard]] CellPtr find_actor(std::string_view name);
+
+// ---- placement groups ----
+
+[[nodiscard]] std::uint64_t create_group(std::vector<Resources> bundles, bool spread, bool strict,
+                                         CellPtr& ready);
+void remove_group(std::uint64_t group) noexcept;
+
+// ---- the calling task's surroundings ----
+
+struct Surroundings {
+    unsigned rank, ranks, node, nodes, worker, workers;
+};
+[[nodiscard]] Surroundings surroundings() noexcept;
+[[nodiscard]] std::vector<unsigned> task_gpus();
+[[nodiscard]] bool task_cancelled() noexcept;
+/// Gives the worker to others that are ready; throws Cancelled when this task was cancelled.
+void yield_worker();
+
+}  // namespace mobula::detail

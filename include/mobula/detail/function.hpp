@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// Erases a typed call: from a function and its arguments to FunctionInfo and Task.
+
+#include <array>
+#include <new>
+#include <string>
+#include <tuple>
+#include <typeinfo>
+#include <utility>
+
+#include <mobula/detail/signature.hpp>
+#include <mobula/stream.hpp>
+
+namespace mobula::detail {
+
+/// The demangled, shortened name of a call for people.
+std::string readable_name(const char* mangled);
+
+/// One argument in its task: a value, or an object that will be there when the task runs.
+template <class P>
+class Parameter {
+public:
+    using D = std::remove_cvref_t<P>;
+
+    template <class A>
+    explicit Parameter(A&& argument) {
+        if constexpr (std::same_as<std::remove_cvref_t<A>, Ref<D>>) {
+            bind_input(input_, CellPtr(argument.cell()));
+        } else {
+            new (&value_) D(std::forward<A>(argument));
+        }
+    }
+    explicit Parameter(Reader& reader) {
+        if (reader.raw<std::uint8_t>() != 0) {
+            bind_input(input_, CellPtr(reader.reference()));
+        } else {
+            detail::decode<D>(reader, &value_);
+        }
+    }
+    Parameter(const Parameter&) = delete;
+    Parameter& operator=(const Parameter&) = delete;
+    ~Parameter() {
+        if (input_.cell != nullptr) {
+            unbind_input(input_);
+        } else {
+            value_.~D();
+        }
+    }
+
+    void encode(Writer& writer) const {
+        writer.raw(static_cast<std::uint8_t>(input_.cell != nullptr));
+        if (input_.cell != nullptr) {
+            writer.reference(CellPtr::share(*input_.cell));
+        } else {
+            detail::encode(writer, value_);
+        }
+    }
+
+    void visit(InputVisitor visitor, void* context) {
+        if (input_.cell != nullptr) visitor(input_, context);
+    }
+
+    /// What the function gets: a const reference without a copy, or a value of its own, moved
+    /// where nobody else can see the difference.
+    decltype(auto) take(bool keep) {
+        D* value = input_.cell == nullptr
+                       ? &value_
+                       : static_cast<D*>(cell_value(*input_.cell, type_info<D>));
+        if constexpr (std::is_lvalue_reference_v<P>) {
+            return static_cast<const D&>(*value);
+        } else if constexpr (std::is_copy_constructible_v<D>) {
+            const bool movable =
+                !keep && (input_.cell == nullptr || sole_reference(*input_.cell));
+            return movable ? D(std::move(*value)) : D(*value);
+        } else {
+            return D(std::move(*value));
+        }
+    }
+
+private:
+    Input input_;
+    union {
+        D value_;
+    };
+};
+
+template <class Parameters>
+struct ArgumentsOf;
+template <class... P>
+struct ArgumentsOf<std::tuple<P...>> {
+    using type = std::tuple<Parameter<P>...>;
+};
+
+/// What the caller of a function with this result holds.
+template <class R>
+struct Outcome {
+    using T = std::remove_cvref_t<R>;
+    static constexpr std::uint32_t cells = 1;
+    static constexpr bool stream = false;
+    static constexpr std::array<const TypeInfo*, 1> types{&type_info<Stored<T>>};
+    static Ref<T> refs(Task& task) { return Ref<T>(result_cell(task, 0)); }
+
+    template <class Invoke>
+    static void store(Task& task, Invoke&& invoke) {
+        void* place = result_place(task, 0);
+        if constexpr (std::is_void_v<T>) {
+            invoke();
+            new (place) Nothing;
+        } else {
+            new (place) T(invoke());
+        }
+        finish_result(task, 0);
+    }
+};
+template <class... R>
+struct Outcome<std::tuple<R...>> {
+    static constexpr std::uint32_t cells = sizeof...(R);
+    static constexpr bool stream = false;
+    static constexpr std::array<const TypeInfo*, sizeof...(R)> types{&type_info<R>...};
+    static std::tuple<Ref<R>...> refs(Task& task) {
+        return [&]<std::size_t... i>(std::index_sequence<i...>) {
+            return std::tuple<Ref<R>...>{Ref<R>(result_cell(task, i))...};
+        }(std::index_sequence_for<R...>());
+    }
+
+    template <class Invoke>
+    static void store(Task& task, Invoke&& invoke) {
+        std::tuple<R...> results = invoke();
+        [&]<std::size_t... i>(std::index_sequence<i...>) {
+            ((new (result_place(task, i)) R(std::move(std::get<i>(results))),
+              finish_result(task, i)),
+             ...);
+        }(std::index_sequence_for<R...>());
+    }
+};
+template <class T>
+struct Outcome<Generator<T>> {
+    static constexpr std::uint32_t cells = 1;
+    static constexpr bool stream = true;
+    static constexpr std::array<const TypeInfo*, 1> types{&type_info<Nothing>};
+    static Stream<T> refs(Task& task) { return Stream<T>(result_cell(task, 0)); }
+
+    template <class Invoke>
+    static void store(Task& task, Invoke&& invoke) {
+        Generator<T> generator = invoke();
+        while (std::optional<T> item = generator.next()) {
+            new (item_place(task, type_info<T>)) T(std::move(*item));
+            finish_item(task);
+        }
+        new (result_place(task, 0)) Nothing;
+        finish_result(task, 0);
+    }
+};
+
+/// The erased form of a call whose kind `Call` says how to invoke it.
+template <class Call>
+struct Erased {
+    using Arguments = typename ArgumentsOf<typename Call::Parameters>::type;
+    using Results = Outcome<typename Call::Result>;
+
+    static void run(Task& task, void* place, void* self) {
+        auto& arguments = *static_cast<Arguments*>(place);
+        const bool keep = keeps_arguments(task);
+        Results::store(task, [&]() -> decltype(auto) {
+            return std::apply(
+                [&](auto&... each) -> decltype(auto) {
+                    return Call::invoke(self, each.take(keep)...);
+                },
+                arguments);
+        });
+    }
+    static void visit(void* place, InputVisitor visitor, void* context) {
+        std::apply([&](auto&... each) { (each.visit(visitor, context), ...); },
+                   *static_cast<Arguments*>(place));
+    }
+    static void encode(const void* place, Writer& writer) {
+        std::apply([&](const auto&... each) { (each.encode(writer), ...); },
+                   *static_cast<const Arguments*>(place));
+    }
+    static void decode(Reader& reader, void* place) {
+        // Braces: the arguments are read from left to right.
+        [&]<std::size_t... i>(std::index_sequence<i...>) {
+            new (place) Arguments{(static_cast<void>(i), reader)...};
+        }(std::make_index_sequence<std::tuple_size_v<Arguments>>());
+    }
+    static void destroy(void* place) noexcept { static_cast<Arguments*>(place)->~Arguments(); }
+
+    static constexpr FunctionInfo info{
+        [] { return readable_name(typeid(Call).name()); },
+        sizeof(Arguments), Results::cells, Results::stream, Results::types.data(),
+        &run, &visit, &encode, &decode, &destroy, Call::actor};
+};
+
+template <auto function>
+struct FreeCall {
+    using Result = typename Signature<decltype(function)>::Result;
+    using Parameters = typename Signature<decltype(function)>::Parameters;
+    static constexpr const ActorInfo* actor = nullptr;
+    template <class... A>
+    static decltype(auto) invoke(void*, A&&... arguments) {
+        return function(std::forward<A>(arguments)...);
+    }
+};
+
+template <class Lambda>
+struct LambdaCall {
+    using Result = typename Signature<Lambda>::Result;
+    using Parameters = typename Signature<Lambda>::Parameters;
+    static constexpr const ActorInfo* actor = nullptr;
+    template <class... A>
+    static decltype(auto) invoke(void*, A&&... arguments) {
+        // A lambda without captures may be called from nothing (stateless lambdas of C++20).
+        return Lambda{}(std::forward<A>(arguments)...);
+    }
+};
+
+template <auto method>
+struct MethodCall {
+    using S = Signature<decltype(method)>;
+    using Result = typename S::Result;
+    using Parameters = typename S::Parameters;
+    static constexpr const ActorInfo* actor = nullptr;
+    template <class... A>
+    static decltype(auto) invoke(void* self, A&&... arguments) {
+        return (static_cast<typename S::Object*>(self)->*method)(std::forward<A>(arguments)...);
+    }
+};
+
+template <class A>
+inline constexpr ActorInfo actor_info{sizeof(A), alignof(A),
+                                      [](void* self) noexcept { static_cast<A*>(self)->~A(); }};
+
+template <class A, class... P>
+struct ConstructorCall {
+    using Result = void;
+    using Parameters = std::tuple<P...>;
+    static constexpr const ActorInfo* actor = &actor_info<A>;
+    template <class... Arguments>
+    static void invoke(void* self, Arguments&&... arguments) {
+        new (self) A(std::forward<Arguments>(arguments)...);
+    }
+};
+
+/// Enters the call into the function table before main starts.
+template <class Call>
+struct Registered {
+    static bool enter() {
+        register_function(Erased<Call>::info, typeid(Call).name());
+        return true;
+    }
+    inline static const bool entered = enter();
+};
+
+template <class Call, class... A>
+Task& make_task(A&&... arguments) {
+    static_cast<void>(Registered<Call>::entered);
+    Task& task = *new_task(Erased<Call>::info);
+    try {
+        new (arguments_of(task)) typename Erased<Call>::Arguments(std::forward<A>(arguments)...);
+    } catch (...) {
+        discard(task);
+        throw;
+    }
+    return task;
+}
+
+template <class Call, class... A>
+auto submit_call(const TaskOptions* options, A&&... arguments) {
+    Task& task = make_task<Call>(std::forward<A>(arguments)...);
+    auto refs = Outcome<typename Call::Result>::refs(task);
+    submit(task, options);
+    return refs;
+}
+
+}  // namespace mobula::detail

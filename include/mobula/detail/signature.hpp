@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <tuple>
+#include <type_traits>
+
+#include <mobula/generator.hpp>
+#include <mobula/object.hpp>
+
+namespace mobula::detail {
+
+/// Result and parameter types of a function, a method or a lambda without captures.
+template <class F>
+struct Signature;
+
+template <class R, class... P>
+struct Signature<R (*)(P...)> {
+    using Result = R;
+    using Parameters = std::tuple<P...>;
+    using Object = void;
+};
+template <class R, class... P>
+struct Signature<R (*)(P...) noexcept> : Signature<R (*)(P...)> {};
+template <class R, class C, class... P>
+struct Signature<R (C::*)(P...)> : Signature<R (*)(P...)> {
+    using Object = C;
+};
+template <class R, class C, class... P>
+struct Signature<R (C::*)(P...) const> : Signature<R (C::*)(P...)> {};
+template <class R, class C, class... P>
+struct Signature<R (C::*)(P...) noexcept> : Signature<R (C::*)(P...)> {};
+template <class R, class C, class... P>
+struct Signature<R (C::*)(P...) const noexcept> : Signature<R (C::*)(P...)> {};
+template <class L>
+    requires requires { &L::operator(); }
+struct Signature<L> {
+    using Result = typename Signature<decltype(&L::operator())>::Result;
+    using Parameters = typename Signature<decltype(&L::operator())>::Parameters;
+    using Object = void;
+};
+
+template <class F>
+concept Callable = requires { typename Signature<F>::Result; };
+
+template <class L>
+concept Captureless = std::is_class_v<L> && Callable<L> && requires(L lambda) { +lambda; };
+
+template <class T>
+inline constexpr bool is_ref = false;
+template <class T>
+inline constexpr bool is_ref<Ref<T>> = true;
+
+/// Whether an argument of type A may be given for a parameter of type P.
+template <class P, class A>
+concept Fits = std::same_as<std::remove_cvref_t<A>, Ref<std::remove_cvref_t<P>>> ||
+               std::convertible_to<A, std::remove_cvref_t<P>>;
+
+/// A parameter that a task can be given: by value, by const reference or by rvalue reference.
+template <class P>
+concept Passable = !std::is_lvalue_reference_v<P> || std::is_const_v<std::remove_reference_t<P>>;
+
+template <class Parameters, class... A>
+inline constexpr bool fits = false;
+template <class... P, class... A>
+    requires(sizeof...(P) == sizeof...(A))
+inline constexpr bool fits<std::tuple<P...>, A...> = (Fits<P, A> && ...);
+
+template <class Parameters>
+inline constexpr bool passable = false;
+template <class... P>
+inline constexpr bool passable<std::tuple<P...>> = (Passable<P> && ...);
+
+template <class Parameters>
+inline constexpr bool can_travel = false;
+template <class... P>
+inline constexpr bool can_travel<std::tuple<P...>> = (Value<std::remove_cvref_t<P>> && ...);
+
+template <class R>
+inline constexpr bool result_travels = Value<Stored<std::remove_cvref_t<R>>>;
+template <class... R>
+inline constexpr bool result_travels<std::tuple<R...>> = (Value<R> && ...);
+template <class T>
+inline constexpr bool result_travels<Generator<T>> = Value<T>;
+
+/// What must hold of a call, each with the sentence that the user sees when it does not. Returns
+/// whether all hold, so that the caller can stop there instead of adding errors.
+template <class F, class... A>
+consteval bool check_call() {
+    static_assert(Callable<F>,
+                  "mobula: not a function: give a function, a method or a lambda without captures");
+    using S = Signature<F>;
+    using P = typename S::Parameters;
+    static_assert(std::tuple_size_v<P> == sizeof...(A),
+                  "mobula: wrong number of arguments for this function");
+    static_assert(passable<P>,
+                  "mobula: a task cannot take a non-const reference: objects are immutable; take "
+                  "the value, or a const reference");
+    static_assert(can_travel<P>,
+                  "mobula: a parameter of this function cannot travel between ranks; it must be "
+                  "trivially copyable without addresses, a standard container or have a cereal "
+                  "serialize");
+    static_assert(result_travels<std::remove_cvref_t<typename S::Result>>,
+                  "mobula: the result of this function cannot travel between ranks; it must be "
+                  "trivially copyable without addresses, a standard container or have a cereal "
+                  "serialize");
+    static_assert(std::tuple_size_v<P> != sizeof...(A) || fits<P, A...>,
+                  "mobula: an argument does not fit its parameter: give the parameter's type, what "
+                  "converts to it, or a Ref to exactly that type");
+    return passable<P> && can_travel<P> && fits<P, A...> &&
+           result_travels<std::remove_cvref_t<typename S::Result>>;
+}
+
+}  // namespace mobula::detail

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <mobula/object.hpp>
+
+namespace mobula {
+
+/// How the bundles of a placement group are laid out: on few ranks or on many, as a wish or
+/// strictly (all on one rank; each on a rank of its own).
+enum class Strategy : std::uint8_t { pack, spread, strict_pack, strict_spread };
+
+/// Resources reserved on ranks as a gang, all bundles or none. Bundles name what they hold as
+/// {"cpus", 2}, {"gpus", 1} or a custom resource. The reservation ends with this object. Throws
+/// Infeasible where the ranks could never hold it. Thread-bound to its task.
+class PlacementGroup {
+public:
+    explicit PlacementGroup(std::vector<Resources> bundles, Strategy strategy = Strategy::pack)
+        : group_(detail::create_group(
+              std::move(bundles),
+              strategy == Strategy::spread || strategy == Strategy::strict_spread,
+              strategy == Strategy::strict_pack || strategy == Strategy::strict_spread, ready_)) {}
+    PlacementGroup(const PlacementGroup&) = delete;
+    PlacementGroup& operator=(const PlacementGroup&) = delete;
+    ~PlacementGroup() { detail::remove_group(group_); }
+
+    /// Ready when all bundles are reserved.
+    [[nodiscard]] Ref<void> ready() const { return Ref<void>(ready_); }
+    /// For TaskOptions::placement and ActorOptions::placement.
+    [[nodiscard]] Placement bundle(unsigned number) const {
+        return {Placement::Kind::bundle, number, true, group_};
+    }
+
+private:
+    detail::CellPtr ready_;
+    std::uint64_t group_;
+};
+
+}  // namespace mobula

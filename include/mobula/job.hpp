@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <mobula/detail/engine.hpp>
+
+namespace mobula {
+
+/// What the driver is told of its job.
+struct Job {
+    /// The program's arguments without the engine's own (--mobula-...), the program's name first.
+    std::vector<std::string> arguments;
+    unsigned ranks = 1;
+    unsigned nodes = 1;
+};
+
+/// Runs the engine on every rank of the job, and `driver` on rank 0 like a task; returns when the
+/// job is over. The return value of main: on rank 0 the driver's, 1 after an exception, 2 after
+/// BadInput; elsewhere 0, or 1 when a rank died. Call it once, from main.
+int run(int argc, char** argv, int (*driver)(Job&));
+
+/// The calling rank, 0 .. ranks()-1; rank 0 runs the driver.
+[[nodiscard]] inline unsigned rank() noexcept { return detail::surroundings().rank; }
+[[nodiscard]] inline unsigned ranks() noexcept { return detail::surroundings().ranks; }
+/// The machine of the calling rank, 0 .. nodes()-1; ranks of one node share memory.
+[[nodiscard]] inline unsigned node() noexcept { return detail::surroundings().node; }
+[[nodiscard]] inline unsigned nodes() noexcept { return detail::surroundings().nodes; }
+/// The thread that runs the calling task, 0 .. workers()-1 on its rank.
+[[nodiscard]] inline unsigned worker() noexcept { return detail::surroundings().worker; }
+[[nodiscard]] inline unsigned workers() noexcept { return detail::surroundings().workers; }
+/// The GPUs given to the calling task or actor, as CUDA device numbers of its rank.
+[[nodiscard]] inline std::vector<unsigned> gpus() { return detail::task_gpus(); }
+/// Whether the calling task was asked to stop.
+[[nodiscard]] inline bool cancelled() noexcept { return detail::task_cancelled(); }
+/// Lets other ready tasks of this worker run; throws Cancelled when this one was cancelled.
+inline void yield() { detail::yield_worker(); }
+
+}  // namespace mobula

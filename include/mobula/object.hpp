@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <mobula/archive.hpp>
+#include <mobula/detail/engine.hpp>
+
+namespace mobula {
+
+/// A future: names an object that exists or will exist, on any rank. Copies name the same object,
+/// which lives as long as any rank holds a Ref or a view of it. As an argument for a parameter T
+/// it is a dependency, for a parameter Ref<T> it travels as it is. Reentrant.
+template <class T>
+class Ref {
+public:
+    using value_type = T;
+
+    Ref() = default;
+    explicit Ref(detail::CellPtr cell) noexcept : cell_(std::move(cell)) {}
+
+    /// False for a default-made Ref, which names nothing and may only be assigned to.
+    [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(cell_); }
+    /// Whether get() would answer without waiting for a task. Never blocks.
+    [[nodiscard]] bool done() const noexcept { return detail::is_done(*cell_); }
+    /// For the engine's own templates.
+    [[nodiscard]] const detail::CellPtr& cell() const noexcept { return cell_; }
+
+    void save(OutputArchive& archive) const {
+        archive.writer().raw(static_cast<std::uint8_t>(valid()));
+        if (valid()) archive.writer().reference(cell_);
+    }
+    void load(InputArchive& archive) {
+        const bool given = archive.reader().raw<std::uint8_t>() != 0;
+        cell_ = given ? archive.reader().reference() : detail::CellPtr();
+    }
+
+private:
+    detail::CellPtr cell_;
+};
+
+namespace detail {
+
+/// The type under which a result of type T is stored.
+template <class T>
+using Stored = std::conditional_t<std::is_void_v<T>, Nothing, T>;
+
+inline Deadline deadline_after(std::optional<std::chrono::nanoseconds> timeout) {
+    if (!timeout) return std::nullopt;
+    return std::chrono::steady_clock::now() + *timeout;
+}
+
+void wait_or_throw(std::span<Cell* const> cells, Deadline deadline);
+
+template <class T>
+[[nodiscard]] T take_value(Cell& cell) {
+    auto* value = static_cast<Stored<T>*>(cell_value(cell, type_info<Stored<T>>));
+    if constexpr (std::is_void_v<T>) {
+        return;
+    } else if constexpr (std::is_copy_constructible_v<T>) {
+        return *value;
+    } else {
+        return std::move(*value);
+    }
+}
+
+}  // namespace detail
+
+/// Read access to an object's value without a copy; keeps the object pinned while it lives.
+template <class T>
+class View {
+public:
+    View(detail::CellPtr cell, const T* value) noexcept
+        : cell_(std::move(cell)), value_(value) {}
+    [[nodiscard]] const T& operator*() const noexcept { return *value_; }
+    [[nodiscard]] const T* operator->() const noexcept { return value_; }
+
+private:
+    detail::CellPtr cell_;
+    const T* value_;
+};
+
+/// Makes the value an object owned by this rank. Arrays are not copied.
+template <class T>
+auto put(T&& value) {
+    using V = std::remove_cvref_t<T>;
+    static_assert(Value<V>,
+                  "mobula: put(value): the type cannot travel between ranks; it must be trivially "
+                  "copyable without addresses, a standard container or have a cereal serialize");
+    void* place = nullptr;
+    detail::CellPtr cell = detail::new_object(detail::type_info<V>, place);
+    new (place) V(std::forward<T>(value));
+    detail::finish_object(*cell);
+    return Ref<V>(std::move(cell));
+}
+
+/// Waits for the object and gives a copy of its value (an Array shares its bytes). The value of a
+/// move-only type is moved out: it can be got once. Waiting suspends the calling task, never its
+/// worker. Throws TaskError, Cancelled, ActorDied, OwnerDied, or Timeout after `timeout`.
+template <class T>
+T get(const Ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+    detail::Cell* const cell = ref.cell().get();
+    detail::wait_or_throw(std::span(&cell, 1), detail::deadline_after(timeout));
+    return detail::take_value<T>(*cell);
+}
+
+/// As get(), without a copy.
+template <class T>
+    requires(!std::is_void_v<T>)
+View<T> view(const Ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+    detail::Cell* const cell = ref.cell().get();
+    detail::wait_or_throw(std::span(&cell, 1), detail::deadline_after(timeout));
+    return View<T>(ref.cell(),
+                   static_cast<const T*>(detail::cell_value(*cell, detail::type_info<T>)));
+}
+
+namespace detail {
+
+template <class T>
+std::vector<Cell*> cells_of(std::span<const Ref<T>> refs) {
+    std::vector<Cell*> cells(refs.size());
+    for (std::size_t i = 0; i < refs.size(); ++i) cells[i] = refs[i].cell().get();
+    return cells;
+}
+
+}  // namespace detail
+
+/// The values of many, in the order of the refs; waits for all at once. For Ref<void>: waits.
+template <class T>
+auto get(std::span<const Ref<T>> refs,
+         std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+    const std::vector<detail::Cell*> cells = detail::cells_of(refs);
+    detail::wait_or_throw(cells, detail::deadline_after(timeout));
+    if constexpr (std::is_void_v<T>) {
+        for (detail::Cell* cell : cells) detail::take_value<void>(*cell);
+    } else {
+        std::vector<T> values;
+        values.reserve(cells.size());
+        for (detail::Cell* cell : cells) values.push_back(detail::take_value<T>(*cell));
+        return values;
+    }
+}
+
+template <class T>
+auto get(const std::vector<Ref<T>>& refs,
+         std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+    return get(std::span<const Ref<T>>(refs), timeout);
+}
+
+/// The values of several refs of different types (none of them void).
+template <class... T>
+std::tuple<T...> get(const std::tuple<Ref<T>...>& refs,
+                     std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+    return std::apply(
+        [&](const Ref<T>&... each) {
+            detail::Cell* const cells[] = {each.cell().get()...};
+            detail::wait_or_throw(cells, detail::deadline_after(timeout));
+            return std::tuple<T...>{detail::take_value<T>(*each.cell())...};
+        },
+        refs);
+}
+
+/// What wait() found: positions in the refs it was given.
+struct Waited {
+    std::vector<std::size_t> done;
+    std::vector<std::size_t> pending;
+};
+
+/// Waits until at least `count` of the refs are done (ready or failed) or the time is over; never
+/// throws for a failed one. With `count` larger than the number of refs: all of them.
+template <class T>
+Waited wait(std::span<const Ref<T>> refs, std::size_t count = 1,
+            std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+    const std::vector<detail::Cell*> cells = detail::cells_of(refs);
+    detail::wait_for(cells, std::min(count, cells.size()), detail::deadline_after(timeout), false);
+    Waited result;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+        (detail::is_done(*cells[i]) ? result.done : result.pending).push_back(i);
+    }
+    return result;
+}
+
+template <class T>
+Waited wait(const std::vector<Ref<T>>& refs, std::size_t count = 1,
+            std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+    return wait(std::span<const Ref<T>>(refs), count, timeout);
+}
+
+/// Gives the positions of the refs one by one, in the order in which they become done; each costs
+/// the same however many there are. Keeps the refs alive. Thread-bound to its task.
+class Arrivals {
+public:
+    template <class T>
+    explicit Arrivals(const std::vector<Ref<T>>& refs) {
+        const std::vector<detail::Cell*> cells = detail::cells_of(std::span<const Ref<T>>(refs));
+        held_.reserve(refs.size());
+        for (const Ref<T>& ref : refs) held_.push_back(ref.cell());
+        queue_.reset(detail::new_arrivals(cells));
+    }
+
+    /// Waits for the next one. Empty when all were given, or at the time limit.
+    [[nodiscard]] std::optional<std::size_t> next(
+        std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+        return detail::next_arrival(*queue_, detail::deadline_after(timeout));
+    }
+
+    class Iterator {
+    public:
+        explicit Iterator(Arrivals* arrivals) : arrivals_(arrivals) { ++*this; }
+        Iterator() = default;
+        std::size_t operator*() const noexcept { return *position_; }
+        Iterator& operator++() {
+            position_ = arrivals_->next();
+            return *this;
+        }
+        bool operator==(const Iterator& other) const noexcept {
+            return position_.has_value() == other.position_.has_value();
+        }
+
+    private:
+        Arrivals* arrivals_ = nullptr;
+        std::optional<std::size_t> position_;
+    };
+    [[nodiscard]] Iterator begin() { return Iterator(this); }
+    [[nodiscard]] Iterator end() { return {}; }
+
+private:
+    struct Drop {
+        void operator()(detail::ArrivalQueue* queue) const noexcept {
+            detail::drop_arrivals(queue);
+        }
+    };
+    std::vector<detail::CellPtr> held_;
+    std::unique_ptr<detail::ArrivalQueue, Drop> queue_;
+};
+
+/// `for (std::size_t i : as_completed(refs)) use(get(refs[i]));`
+template <class T>
+[[nodiscard]] Arrivals as_completed(const std::vector<Ref<T>>& refs) {
+    return Arrivals(refs);
+}
+
+/// The position of one that is done; waits for the first. Throws Timeout.
+template <class T>
+std::size_t when_any(const std::vector<Ref<T>>& refs,
+                     std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+    const Waited waited = wait(refs, 1, timeout);
+    if (waited.done.empty()) throw Timeout("when_any: none of the objects became ready in time");
+    return waited.done.front();
+}
+
+/// Cancels the task that makes the object. One that has not started never starts; a running one is
+/// asked: mobula::cancelled() turns true in it, and its next wait throws. `get` throws Cancelled.
+/// With `recursive` the tasks that it submitted are cancelled too. A finished task stays as it is.
+template <class T>
+void cancel(const Ref<T>& ref, bool recursive = true) {
+    detail::cancel(*ref.cell(), recursive);
+}
+
+}  // namespace mobula

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace mobula {
+
+/// Named amounts beyond CPUs and GPUs, such as {"accel", 1}. Logical: the engine counts them and
+/// binds nothing. Fractions down to 0.0001 are kept.
+using Resources = std::map<std::string, double>;
+
+class PlacementGroup;
+
+/// Where a task or an actor shall run. The default leaves it to the engine: where most of the
+/// input bytes are, else where the load is least.
+struct Placement {
+    enum class Kind : std::uint8_t { automatic, spread, pack, rank, node, bundle };
+
+    Kind kind = Kind::automatic;
+    unsigned target = 0;  ///< the rank, node or bundle
+    bool hard = true;     ///< false: a wish that yields where the target cannot take it
+    std::uint64_t group = 0;
+
+    /// On the next rank in turn.
+    static Placement spread() { return {Kind::spread, 0, false, 0}; }
+    /// On as few ranks as the demands allow, this rank first.
+    static Placement pack() { return {Kind::pack, 0, false, 0}; }
+    static Placement on_rank(unsigned rank, bool hard = true) {
+        return {Kind::rank, rank, hard, 0};
+    }
+    static Placement on_node(unsigned node, bool hard = true) {
+        return {Kind::node, node, hard, 0};
+    }
+};
+
+/// Options of one task, given as designated initialisers:
+/// `remote<simulate>({.cpus = 2, .max_retries = 0}, seed)`.
+struct TaskOptions {
+    /// Shown in errors, statistics and waiting graphs; empty: the function's name.
+    std::string name = {};
+    /// CPUs (workers) that the task occupies on its rank while it runs, in fractions.
+    double cpus = 1;
+    /// GPUs; the task is told which by mobula::gpus().
+    double gpus = 0;
+    Resources resources = {};
+    /// How often the task is run again when the rank that runs it dies; -1: always.
+    int max_retries = 3;
+    /// Also run it again when it throws, up to max_retries times.
+    bool retry_exceptions = false;
+    Placement placement = {};
+    /// Among ready tasks of a rank the higher number runs first.
+    int priority = 0;
+    /// Of a task that yields a stream: items made but not yet consumed before it has to wait.
+    std::size_t stream_window = 16;
+};
+
+/// Options of an actor, as for tasks.
+struct ActorOptions {
+    /// Under which find<A>(name) finds it; unique in the job while the actor lives.
+    std::string name = {};
+    /// Held for the actor's whole life. 0: the actor shares the workers with tasks.
+    double cpus = 0;
+    double gpus = 0;
+    Resources resources = {};
+    /// How many methods may be under way at once; more than 1 gives up their order.
+    unsigned max_concurrency = 1;
+    Placement placement = {};
+};
+
+}  // namespace mobula

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include <mobula/object.hpp>
+
+namespace mobula {
+
+/// The objects that a Generator task makes, in their order, each as soon as it is made. Does not
+/// travel: its items do. Dropping it cancels the task. Thread-bound to its task.
+template <class T>
+class [[nodiscard]] Stream {
+public:
+    explicit Stream(detail::CellPtr cell) noexcept : cell_(std::move(cell)) {}
+    Stream(Stream&&) noexcept = default;
+    Stream& operator=(Stream&&) noexcept = default;
+    ~Stream() {
+        if (cell_) detail::cancel(*cell_, true);
+    }
+
+    /// Waits for the next item's object; empty at the end. Throws what the task threw, or Timeout.
+    [[nodiscard]] std::optional<Ref<T>> next(
+        std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+        detail::CellPtr item = detail::next_item(*cell_, detail::deadline_after(timeout));
+        if (!item) return std::nullopt;
+        return Ref<T>(std::move(item));
+    }
+
+    class Iterator {
+    public:
+        Iterator() = default;
+        explicit Iterator(Stream* stream) : stream_(stream) { ++*this; }
+        const Ref<T>& operator*() const noexcept { return *item_; }
+        Iterator& operator++() {
+            item_ = stream_->next();
+            return *this;
+        }
+        bool operator==(const Iterator& other) const noexcept {
+            return item_.has_value() == other.item_.has_value();
+        }
+
+    private:
+        Stream* stream_ = nullptr;
+        std::optional<Ref<T>> item_;
+    };
+    [[nodiscard]] Iterator begin() { return Iterator(this); }
+    [[nodiscard]] Iterator end() { return {}; }
+
+private:
+    detail::CellPtr cell_;
+};
+
+}  // namespace mobula
