@@ -25,11 +25,17 @@ using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 /// One submitted call: the function, its arguments in place, its results' cells.
 struct Task;
 
+/// Waits in an object's list; `fire` is called once, without a lock, by whoever made it done.
+struct Waiter {
+    Waiter* next = nullptr;
+    void (*fire)(Waiter& waiter) noexcept = nullptr;
+    bool needs_value = false;  ///< also wait until the bytes are on this rank
+};
+
 /// One argument that may be an object that is not there yet. Lives inside the task's arguments.
-struct Input {
-    Input* next = nullptr;   ///< in the cell's list of waiters
-    Task* task = nullptr;    ///< who waits
-    Cell* cell = nullptr;    ///< holds a reference; null: the argument was given as a value
+struct Input : Waiter {
+    Task* task = nullptr;  ///< who waits
+    Cell* cell = nullptr;  ///< holds a reference; null: the argument was given as a value
 };
 
 /// Calls a visitor for every input of a task that is an object.

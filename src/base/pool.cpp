@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/pool.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "base/spinlock.hpp"
+
+namespace mobula {
+namespace {
+
+constexpr std::size_t class_bytes = 32;
+constexpr std::size_t classes = pool_bytes_max / class_bytes;
+constexpr std::size_t chunk_bytes = std::size_t{64} << 10U;
+constexpr std::size_t batch_blocks = 128;       // given back or taken at once
+constexpr std::size_t list_blocks_max = 2 * batch_blocks;
+
+struct Block {
+    Block* next;
+};
+
+/// Batches that threads gave back, for whoever runs empty; never destroyed, because threads may
+/// free blocks while the process ends.
+struct Shared {
+    Spinlock lock;
+    std::vector<Block*> batches;  // each a list of batch_blocks
+};
+
+Shared& shared_of(std::size_t number) {
+    static auto* const all = new std::array<Shared, classes>();
+    return (*all)[number];
+}
+
+std::atomic<std::size_t> reserved{0};
+
+struct List {
+    Block* first = nullptr;
+    std::size_t blocks = 0;
+    std::byte* chunk = nullptr;  // what is left of the chunk being carved
+    std::size_t chunk_left = 0;
+};
+
+thread_local constinit std::array<List, classes> lists{};
+
+void* refill(List& list, std::size_t number) {
+    const std::size_t bytes = (number + 1) * class_bytes;
+    Shared& shared = shared_of(number);
+    {
+        std::lock_guard guard(shared.lock);
+        if (!shared.batches.empty()) {
+            list.first = shared.batches.back();
+            list.blocks = batch_blocks;
+            shared.batches.pop_back();
+        }
+    }
+    if (list.first != nullptr) {
+        Block* block = list.first;
+        list.first = block->next;
+        --list.blocks;
+        return block;
+    }
+    if (list.chunk_left < bytes) {
+        list.chunk = static_cast<std::byte*>(std::aligned_alloc(64, chunk_bytes));
+        if (list.chunk == nullptr) throw std::bad_alloc();
+        list.chunk_left = chunk_bytes;
+        reserved.fetch_add(chunk_bytes, std::memory_order_relaxed);
+    }
+    void* block = list.chunk;
+    list.chunk += bytes;
+    list.chunk_left -= bytes;
+    return block;
+}
+
+void give_back(List& list, std::size_t number) noexcept {
+    Block* const first = list.first;
+    Block* last = first;
+    for (std::size_t i = 1; i < batch_blocks; ++i) last = last->next;
+    list.first = last->next;
+    list.blocks -= batch_blocks;
+    last->next = nullptr;
+    Shared& shared = shared_of(number);
+    std::lock_guard guard(shared.lock);
+    shared.batches.push_back(first);
+}
+
+}  // namespace
+
+#if defined(__SANITIZE_ADDRESS__) || defined(MOBULA_NO_POOL)
+// The sanitizer can only tell of a freed block that really was freed.
+void* pool_allocate(std::size_t bytes) { return ::operator new(bytes); }
+void pool_free(void* block, std::size_t) noexcept { ::operator delete(block); }
+#else
+void* pool_allocate(std::size_t bytes) {
+    if (bytes > pool_bytes_max) return ::operator new(bytes);
+    const std::size_t number = (bytes - 1) / class_bytes;
+    List& list = lists[number];
+    if (list.first == nullptr) return refill(list, number);
+    Block* block = list.first;
+    list.first = block->next;
+    --list.blocks;
+    return block;
+}
+
+void pool_free(void* block, std::size_t bytes) noexcept {
+    if (bytes > pool_bytes_max) {
+        ::operator delete(block);
+        return;
+    }
+    const std::size_t number = (bytes - 1) / class_bytes;
+    List& list = lists[number];
+    auto* freed = static_cast<Block*>(block);
+    freed->next = list.first;
+    list.first = freed;
+    if (++list.blocks > list_blocks_max) give_back(list, number);
+}
+#endif
+
+std::size_t pool_reserved_bytes() noexcept { return reserved.load(std::memory_order_relaxed); }
+
+}  // namespace mobula

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "graph/task.hpp"
+
+#include <algorithm>
+#include <new>
+
+#include "base/pool.hpp"
+
+namespace mobula::graph {
+namespace {
+
+constexpr std::size_t header_bytes = (sizeof(Task) + 15) / 16 * 16;
+static_assert(header_bytes + sizeof(Object) <= 256,
+              "a pending task with its result costs at most 256 bytes beyond its arguments");
+
+}  // namespace
+
+Task* new_task(const FunctionInfo& info, std::uint32_t references) {
+    const std::size_t more = info.results > 1 ? (info.results - 1) * sizeof(Object*) : 0;
+    const std::size_t bytes = header_bytes + (info.arguments_bytes + 15) / 16 * 16 + more;
+    auto* task = new (pool_allocate(bytes)) Task;
+    task->info = &info;
+    task->bytes = static_cast<std::uint32_t>(bytes);
+    if (more != 0) {
+        std::byte* const tail = reinterpret_cast<std::byte*>(task) + bytes - more;
+        task->more_results = reinterpret_cast<Object**>(tail);
+    }
+    for (std::uint32_t i = 0; i < info.results; ++i) {
+        Object* object = new_object(references);
+        object->type = info.result_types[i];
+        object->content.producer = task;
+        task->results(i) = object;
+    }
+    return task;
+}
+
+void* arguments(Task& task) noexcept {
+    return reinterpret_cast<std::byte*>(&task) + header_bytes;
+}
+
+void destroy_arguments(Task& task) noexcept { task.info->destroy(arguments(task)); }
+
+void free_task(Task& task) noexcept {
+    for (std::uint32_t i = 0; i < task.info->results; ++i) CellPtr{task.results(i)};
+    Scope::release(task.scope);
+    delete task.extra;
+    const std::size_t bytes = task.bytes;
+    task.~Task();
+    pool_free(&task, bytes);
+}
+
+TaskExtra& extra_of(Task& task) {
+    if (task.extra == nullptr) task.extra = new TaskExtra;
+    return *task.extra;
+}
+
+std::string name_of(const Task& task) {
+    if (task.extra != nullptr && !task.extra->options.name.empty()) {
+        return task.extra->options.name;
+    }
+    return task.info->name();
+}
+
+bool is_cancelled(const Task& task) noexcept {
+    return task.cancelled.load(std::memory_order_acquire) ||
+           (task.scope != nullptr && task.scope->cancelled());
+}
+
+namespace {
+
+struct Awaiting {
+    Task* task;
+    bool needs_value;
+    void (*fire)(detail::Waiter&) noexcept;
+};
+
+}  // namespace
+
+bool await_inputs(Task& task, bool needs_value, void (*fire)(detail::Waiter&) noexcept) {
+    // One more than there are inputs, so that none of them can be the last while this goes on.
+    task.missing.store(1, std::memory_order_relaxed);
+    Awaiting awaiting{&task, needs_value, fire};
+    task.info->visit(
+        arguments(task),
+        [](Input& input, void* context) {
+            const Awaiting& wait = *static_cast<Awaiting*>(context);
+            input.task = wait.task;
+            input.fire = wait.fire;
+            input.needs_value = wait.needs_value;
+            wait.task->missing.fetch_add(1, std::memory_order_relaxed);
+            if (!add_waiter(Object::of(*input.cell), input)) {
+                wait.task->missing.fetch_sub(1, std::memory_order_relaxed);
+            }
+        },
+        &awaiting);
+    return arrived(task);
+}
+
+FailurePtr failed_input(Task& task) noexcept {
+    FailurePtr failure;
+    task.info->visit(
+        arguments(task),
+        [](Input& input, void* context) {
+            auto& found = *static_cast<FailurePtr*>(context);
+            const Object& object = Object::of(*input.cell);
+            if (!found && state_of(object) == State::failed) found = failure_of(object);
+        },
+        &failure);
+    return failure;
+}
+
+}  // namespace mobula::graph

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "base/spinlock.hpp"
+#include "graph/task.hpp"
+
+namespace mobula::worker {
+
+using graph::Task;
+
+/// Ready tasks of a rank in the order in which they became ready, those of a higher priority
+/// first. Thread-safe.
+class ReadyQueue {
+public:
+    void push(Task& task) {
+        const int priority = task.extra == nullptr ? 0 : task.extra->options.priority;
+        std::lock_guard guard(lock_);
+        (priority == 0 ? usual_ : others_[priority]).push(task);
+        size_.store(size_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    }
+
+    /// The next task, or null.
+    [[nodiscard]] Task* pop() noexcept {
+        if (size() == 0) return nullptr;
+        std::lock_guard guard(lock_);
+        Task* task = nullptr;
+        if (!others_.empty()) [[unlikely]] {
+            task = pop_with_priorities();
+        } else {
+            task = usual_.pop();
+        }
+        if (task != nullptr) {
+            size_.store(size_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+        }
+        return task;
+    }
+
+    [[nodiscard]] std::size_t size() const noexcept {
+        return size_.load(std::memory_order_relaxed);
+    }
+    /// As seen after every push that happened before; for whoever is about to sleep.
+    [[nodiscard]] bool empty() {
+        std::lock_guard guard(lock_);
+        return size() == 0;
+    }
+
+private:
+    struct Line {
+        Task* first = nullptr;
+        Task* last = nullptr;
+        void push(Task& task) noexcept {
+            task.next = nullptr;
+            (first == nullptr ? first : last->next) = &task;
+            last = &task;
+        }
+        Task* pop() noexcept {
+            Task* task = first;
+            if (task != nullptr) first = task->next;
+            return task;
+        }
+    };
+
+    Task* pop_with_priorities() noexcept {
+        auto best = others_.begin();  // sorted from the highest priority down
+        if (best->first < 0 && usual_.first != nullptr) return usual_.pop();
+        Task* task = best->second.pop();
+        if (best->second.first == nullptr) others_.erase(best);
+        return task;
+    }
+
+    Spinlock lock_;
+    Line usual_;
+    std::map<int, Line, std::greater<>> others_;
+    std::atomic<std::size_t> size_{0};
+};
+
+/// Tasks that a worker made ready itself: it takes the newest, because their data is warm and
+/// recursion stays shallow; others take the oldest. Thread-safe.
+class LocalDeque {
+public:
+    void push(Task& task) {
+        std::lock_guard guard(lock_);
+        if (tail_ - head_ == ring_.size()) grow();
+        ring_[tail_ & (ring_.size() - 1)] = &task;
+        tail_.store(tail_ + 1, std::memory_order_relaxed);
+    }
+    [[nodiscard]] Task* pop_newest() noexcept {
+        if (size() == 0) return nullptr;
+        std::lock_guard guard(lock_);
+        if (head_ == tail_) return nullptr;
+        tail_.store(tail_ - 1, std::memory_order_relaxed);
+        return ring_[tail_ & (ring_.size() - 1)];
+    }
+    [[nodiscard]] Task* pop_oldest() noexcept {
+        if (size() == 0) return nullptr;
+        std::lock_guard guard(lock_);
+        if (head_ == tail_) return nullptr;
+        Task* task = ring_[head_ & (ring_.size() - 1)];
+        head_.store(head_ + 1, std::memory_order_relaxed);
+        return task;
+    }
+    [[nodiscard]] std::size_t size() const noexcept {
+        return tail_.load(std::memory_order_relaxed) - head_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] bool empty() {
+        std::lock_guard guard(lock_);
+        return head_ == tail_;
+    }
+
+private:
+    void grow() {
+        std::vector<Task*> bigger(ring_.size() * 2);
+        for (std::size_t i = head_; i != tail_; ++i) {
+            bigger[i & (bigger.size() - 1)] = ring_[i & (ring_.size() - 1)];
+        }
+        ring_ = std::move(bigger);
+    }
+
+    Spinlock lock_;
+    std::vector<Task*> ring_ = std::vector<Task*>(64);
+    std::atomic<std::size_t> head_{0}, tail_{0};
+};
+
+}  // namespace mobula::worker

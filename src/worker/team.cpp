@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/team.hpp"
+
+#include <algorithm>
+
+#include "worker/worker.hpp"
+
+namespace mobula::worker {
+namespace {
+
+thread_local Worker* this_worker = nullptr;
+thread_local Frame* this_frame = nullptr;
+
+/// How long nobody may look at the network before the communication thread does.
+constexpr std::chrono::microseconds watch_period{500};
+/// So many naps with an idle worker, and the communication thread stops watching.
+constexpr int calm_naps = 20;
+
+}  // namespace
+
+Team::Team(const Settings& settings, Delegate& delegate)
+    : settings_(settings), delegate_(delegate) {
+    for (unsigned i = 0; i < settings.workers; ++i) {
+        workers_.push_back(std::make_unique<Worker>(*this, i));
+    }
+}
+
+Team::~Team() = default;
+
+void Team::run(const std::function<void()>& first) {
+    communication_ = std::thread([this] { communicate(); });
+    std::vector<std::thread> threads;
+    for (std::size_t i = 1; i < workers_.size(); ++i) {
+        threads.emplace_back([this, i] {
+            this_worker = workers_[i].get();
+            workers_[i]->run({});
+        });
+    }
+    this_worker = workers_[0].get();
+    workers_[0]->run(first);
+    this_worker = nullptr;
+    for (std::thread& thread : threads) thread.join();
+    communication_.join();
+}
+
+void Team::stop() noexcept {
+    stopping_.store(true);
+    for (const auto& worker : workers_) worker->wake_if_asleep();
+    wanted_.release();
+    delegate_.wake_sleeper();
+}
+
+void Team::push(Task& task) {
+    ready_.push(task);
+    if (asleep_.load(std::memory_order_relaxed) != 0) wake_one();
+}
+
+void Team::push_next(Task& task) {
+    const bool plain = task.extra == nullptr || task.extra->options.priority == 0;
+    if (this_worker == nullptr || !plain) return push(task);
+    this_worker->deque.push(task);
+    if (asleep_.load(std::memory_order_relaxed) != 0) wake_one();
+}
+
+void Team::wake_one() noexcept {
+    for (const auto& worker : workers_) {
+        if (worker.get() != this_worker && worker->wake_if_asleep()) return;
+    }
+}
+
+std::size_t Team::backlog() const noexcept {
+    std::size_t tasks = ready_.size();
+    for (const auto& worker : workers_) tasks += worker->deque.size();
+    return tasks;
+}
+
+Task* Team::take() {
+    if (Task* const task = ready_.pop()) return task;
+    for (const auto& worker : workers_) {
+        if (Task* const task = worker->deque.pop_oldest()) return task;
+    }
+    return nullptr;
+}
+
+Task* Team::steal(const Worker& thief) noexcept {
+    const std::size_t count = workers_.size();
+    for (std::size_t i = 1; i < count; ++i) {
+        if (Task* const task = workers_[(thief.number() + i) % count]->deque.pop_oldest()) {
+            return task;
+        }
+    }
+    return nullptr;
+}
+
+Sleeper Team::sleeper(std::binary_semaphore& for_a_thread) noexcept {
+    if (this_worker == nullptr) return {nullptr, nullptr, &for_a_thread};
+    return {this_worker, this_worker->current(), nullptr};
+}
+
+void Team::sleep(const Sleeper& self) {
+    if (self.worker != nullptr) {
+        self.worker->suspend();
+    } else {
+        self.thread->acquire();
+    }
+}
+
+void Team::wake(const Sleeper& sleeper) noexcept {
+    if (sleeper.worker != nullptr) {
+        sleeper.worker->resume(*sleeper.fiber);
+    } else {
+        sleeper.thread->release();
+    }
+}
+
+void Team::yield() {
+    if (this_worker != nullptr) this_worker->yield();
+}
+
+unsigned Team::workers() const noexcept { return static_cast<unsigned>(workers_.size()); }
+unsigned Team::worker_number() noexcept { return this_worker ? this_worker->number() : 0; }
+bool Team::on_worker() noexcept { return this_worker != nullptr; }
+Frame*& Team::frame() noexcept { return this_frame; }
+
+std::size_t Team::suspended() const noexcept {
+    std::size_t fibers = 0;
+    for (const auto& worker : workers_) fibers += worker->suspended();
+    return fibers;
+}
+
+void Team::timers_changed() noexcept {
+    alarms_changed_.store(true);
+    wanted_.release();
+    if (network_taken_.load()) delegate_.wake_sleeper();
+}
+
+/// The regular duties of the communication thread; when the next one is due.
+Time Team::do_duties() {
+    const Time now = Clock::now();
+    if (now >= next_tick_) {
+        delegate_.tick(now);
+        next_tick_ = now + settings_.tick;
+    }
+    return std::min(next_tick_, timers_.run(now).value_or(next_tick_));
+}
+
+void Team::communicate() {
+    int calm = 0;
+    while (!stopping()) {
+        const Time duty = do_duties();
+        if (idle_.load() != 0 && ++calm > calm_naps) {
+            watcher_asleep_.store(true);
+            if (idle_.load() != 0) static_cast<void>(wanted_.try_acquire_until(duty));
+            watcher_asleep_.store(false);
+            continue;
+        }
+        const std::uint64_t polled = polled_.load(std::memory_order_relaxed);
+        static_cast<void>(wanted_.try_acquire_until(std::min(duty, Clock::now() + watch_period)));
+        if (idle_.load() != 0) continue;
+        calm = 0;
+        if (polled == polled_.load(std::memory_order_relaxed)) serve_network();
+    }
+    static_cast<void>(do_duties());
+}
+
+/// All workers are busy: this thread drives the network until one of them is idle again.
+void Team::serve_network() {
+    if (network_taken_.exchange(true)) return;
+    while (idle_.load() == 0 && !stopping()) {
+        const Time duty = do_duties();
+        if (!delegate_.poll()) delegate_.sleep(duty);
+    }
+    network_taken_.store(false);
+    // An idle worker may sleep apart from the network because it was taken: one of them shall
+    // take it over.
+    if (asleep_.load() != 0) wake_one();
+}
+
+}  // namespace mobula::worker

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <semaphore>
+#include <thread>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "worker/fiber.hpp"
+#include "worker/queues.hpp"
+#include "worker/timers.hpp"
+
+namespace mobula::worker {
+
+/// What a team of workers needs of the rank around it.
+class Delegate {
+public:
+    /// Runs the task on the calling worker; owns it from then on.
+    virtual void execute(Task& task) noexcept = 0;
+    /// Drives the network once; whether anything happened. Any thread.
+    virtual bool poll() noexcept = 0;
+    /// Hands started batches to the network. Any thread.
+    virtual void flush() noexcept = 0;
+    /// Sleeps until the network has something, wake_sleeper() or the deadline. One thread.
+    virtual void sleep(Time deadline) noexcept = 0;
+    virtual void wake_sleeper() noexcept = 0;
+    /// The communication thread's regular duty, every `Settings::tick`.
+    virtual void tick(Time now) noexcept = 0;
+    /// A worker has nothing to run; told once each time.
+    virtual void idle() noexcept = 0;
+
+protected:
+    ~Delegate() = default;
+};
+
+struct Settings {
+    unsigned workers = 1;
+    std::size_t stack_bytes = std::size_t{1} << 20U;
+    std::size_t suspended_max = 30000;  ///< fibers per worker; two mappings each
+    std::chrono::microseconds spin{20};  ///< before an idle worker sleeps; 0 when oversubscribed
+    std::chrono::milliseconds tick{100};
+};
+
+class Worker;
+
+/// Who sleeps in a wait: a fiber of a worker, or a thread of the user's.
+struct Sleeper {
+    Worker* worker = nullptr;
+    Fiber* fiber = nullptr;
+    std::binary_semaphore* thread = nullptr;
+};
+
+/// The workers of one rank and its communication thread. A worker runs tasks one after another on
+/// its own stack; a task that waits leaves its stack to itself, and the worker goes on with
+/// another one. Whoever is idle drives the network; when nobody is, the communication thread
+/// notices within `watch_period` and takes over. All members are thread-safe unless they say
+/// otherwise.
+class Team {
+public:
+    Team(const Settings& settings, Delegate& delegate);
+    ~Team();
+
+    /// Runs the team with the calling thread as worker 0, which starts with `first`; returns after
+    /// stop(), when all that was suspended has ended.
+    void run(const std::function<void()>& first);
+    /// Ends run(). Whoever waits is woken; stopping() tells it why.
+    void stop() noexcept;
+    [[nodiscard]] bool stopping() const noexcept {
+        return stopping_.load(std::memory_order_acquire);
+    }
+
+    /// A task that became ready: behind the others of the rank.
+    void push(Task& task);
+    /// A task that became ready through what the calling worker did: it is the next it takes.
+    void push_next(Task& task);
+    /// Ready tasks that no worker has taken.
+    [[nodiscard]] std::size_t backlog() const noexcept;
+    /// Takes the oldest ready task away, to send it elsewhere; or null.
+    [[nodiscard]] Task* take();
+
+    /// The caller, for whoever shall wake it up.
+    [[nodiscard]] Sleeper sleeper(std::binary_semaphore& for_a_thread) noexcept;
+    /// Leaves the caller's stack until wake() was called for it, once for each sleep.
+    void sleep(const Sleeper& self);
+    static void wake(const Sleeper& sleeper) noexcept;
+    /// Lets others run on the calling worker first.
+    void yield();
+
+    [[nodiscard]] unsigned workers() const noexcept;
+    [[nodiscard]] unsigned idle_workers() const noexcept {
+        return idle_.load(std::memory_order_relaxed);
+    }
+    /// The number of the calling worker; 0 on other threads.
+    [[nodiscard]] static unsigned worker_number() noexcept;
+    [[nodiscard]] static bool on_worker() noexcept;
+    /// What the calling fiber executes, or null. Follows the fiber through its suspensions.
+    [[nodiscard]] static Frame*& frame() noexcept;
+    /// Fibers that wait, on all workers.
+    [[nodiscard]] std::size_t suspended() const noexcept;
+
+    Timers& timers() noexcept { return timers_; }
+    /// The communication thread shall look at the timers again.
+    void timers_changed() noexcept;
+
+private:
+    friend class Worker;
+    void communicate();
+    void wake_one() noexcept;
+    [[nodiscard]] Task* steal(const Worker& thief) noexcept;
+    [[nodiscard]] Time do_duties();
+    void serve_network();
+
+    Settings settings_;
+    Delegate& delegate_;
+    ReadyQueue ready_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    Timers timers_;
+    std::thread communication_;
+
+    std::atomic<bool> stopping_{false};
+    std::atomic<unsigned> idle_{0};        ///< workers that poll or sleep
+    std::atomic<unsigned> asleep_{0};      ///< workers that sleep
+    std::atomic<bool> network_taken_{false};  ///< somebody sleeps on the network
+    std::atomic<std::uint64_t> polled_{0};    ///< tick of the last poll by a worker
+    std::atomic<bool> alarms_changed_{false};
+
+    /// Of the communication thread: it watches in short naps while the workers are busy, and
+    /// sleeps until it is wanted otherwise.
+    std::counting_semaphore<> wanted_{0};
+    std::atomic<bool> watcher_asleep_{false};
+    Time next_tick_{};
+};
+
+}  // namespace mobula::worker

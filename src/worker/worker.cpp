@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/worker.hpp"
+
+#include <utility>
+
+#include <mobula/error.hpp>
+
+#include "base/check.hpp"
+#include "base/tsc.hpp"
+
+namespace mobula::worker {
+namespace {
+
+/// A worker that runs short tasks looks at the network this often.
+constexpr std::uint64_t poll_every_us = 10;
+/// So many of its own tasks, then one of the rank's queue, so that neither starves.
+constexpr unsigned own_tasks_in_a_row = 64;
+
+}  // namespace
+
+void Worker::run(const std::function<void()>& first) {
+    native_ = std::make_unique<Fiber>();
+    current_ = native_.get();
+    if (first) {
+        first();
+        after_task();
+    }
+    loop();
+    check(current_ == native_.get(), "a worker must end on its own stack");
+}
+
+/// Runs on every fiber of the worker; only the native one leaves it.
+void Worker::loop() {
+    for (;;) {
+        if (step()) continue;
+        if (team_.stopping() && suspended() == 0) {
+            if (current_ == native_.get()) return;
+            leave_for(*native_);
+            continue;
+        }
+        wait_for_work();
+    }
+}
+
+/// One thing that is ready; false when nothing is.
+bool Worker::step() {
+    if (Fiber* const resumed = next_resumed()) {
+        suspended_.store(suspended() - 1, std::memory_order_relaxed);
+        leave_for(*resumed);
+        return true;
+    }
+    Task* const task = next_task();
+    if (task == nullptr) return false;
+    team_.delegate_.execute(*task);
+    after_task();
+    return true;
+}
+
+/// This fiber has no task: it may be used for the loop again, or goes on here later.
+void Worker::leave_for(Fiber& other) {
+    Fiber& self = *current_;
+    std::erase(spare_, &other);
+    spare_.push_back(&self);
+    current_ = &other;
+    self.switch_to(other);
+}
+
+Fiber& Worker::fiber_for_the_loop() {
+    if (!spare_.empty()) {
+        return *spare_.back();
+    }
+    if (fibers_.size() >= team_.settings_.suspended_max) {
+        throw Error("more than " + std::to_string(team_.settings_.suspended_max) +
+                    " tasks wait at once on one worker (MOBULA_SUSPENDED_MAX)");
+    }
+    fibers_.push_back(std::make_unique<Fiber>(
+        team_.settings_.stack_bytes, [](void* self) { static_cast<Worker*>(self)->loop(); }, this));
+    return *fibers_.back();
+}
+
+void Worker::suspend() {
+    team_.delegate_.flush();
+    Fiber& self = *current_;
+    Fiber& other = fiber_for_the_loop();
+    suspended_.store(suspended() + 1, std::memory_order_relaxed);
+    std::erase(spare_, &other);
+    self.frame = std::exchange(Team::frame(), nullptr);
+    current_ = &other;
+    self.switch_to(other);
+    Team::frame() = self.frame;
+}
+
+void Worker::yield() {
+    resume(*current_);
+    suspend();
+}
+
+void Worker::resume(Fiber& fiber) noexcept {
+    bool asleep = false;
+    {
+        std::lock_guard guard(resumed_lock_);
+        fiber.next = nullptr;
+        (resumed_first_ == nullptr ? resumed_first_ : resumed_last_->next) = &fiber;
+        resumed_last_ = &fiber;
+        any_resumed_.store(true, std::memory_order_release);
+        asleep = sleep_.load(std::memory_order_acquire) != Sleep::no;
+    }
+    if (asleep) wake_if_asleep();
+}
+
+Fiber* Worker::next_resumed() noexcept {
+    if (!any_resumed_.load(std::memory_order_acquire)) return nullptr;
+    std::lock_guard guard(resumed_lock_);
+    Fiber* const fiber = resumed_first_;
+    if (fiber != nullptr) resumed_first_ = fiber->next;
+    any_resumed_.store(resumed_first_ != nullptr, std::memory_order_relaxed);
+    return fiber;
+}
+
+Task* Worker::next_task() noexcept {
+    if (until_shared_ != 0) {
+        --until_shared_;
+        if (Task* const task = deque.pop_newest()) return task;
+    }
+    until_shared_ = own_tasks_in_a_row;
+    if (Task* const task = team_.ready_.pop()) return task;
+    if (Task* const task = deque.pop_newest()) return task;
+    return team_.steal(*this);
+}
+
+void Worker::after_task() noexcept {
+    const std::uint64_t now = ticks_now();
+    if (now - last_poll_ < poll_every_us * ticks_per_microsecond()) return;
+    last_poll_ = now;
+    team_.polled_.store(now, std::memory_order_relaxed);
+    team_.delegate_.poll();
+}
+
+bool Worker::anything_to_do() {
+    {
+        std::lock_guard guard(resumed_lock_);
+        if (resumed_first_ != nullptr) return true;
+    }
+    if (!deque.empty() || !team_.ready_.empty()) return true;
+    for (const auto& other : team_.workers_) {
+        if (!other->deque.empty()) return true;
+    }
+    return team_.stopping() && suspended() == 0;
+}
+
+/// Polls for a while, then sleeps. Returns when there may be something to do.
+void Worker::wait_for_work() {
+    team_.idle_.fetch_add(1, std::memory_order_relaxed);
+    team_.delegate_.idle();
+    const std::uint64_t start = ticks_now();
+    const std::uint64_t spin =
+        static_cast<std::uint64_t>(team_.settings_.spin.count()) * ticks_per_microsecond();
+    bool work = false;
+    do {
+        team_.delegate_.poll();
+        work = any_resumed_.load(std::memory_order_acquire) || deque.size() != 0 ||
+               team_.ready_.size() != 0 || team_.stopping();
+    } while (!work && ticks_now() - start < spin);
+    if (!work) fall_asleep();
+    last_poll_ = ticks_now();
+    team_.polled_.store(last_poll_, std::memory_order_relaxed);
+    team_.idle_.fetch_sub(1, std::memory_order_relaxed);
+    if (team_.watcher_asleep_.load(std::memory_order_relaxed) &&
+        team_.watcher_asleep_.exchange(false)) {
+        team_.wanted_.release();
+    }
+}
+
+void Worker::fall_asleep() {
+    const bool network = !team_.network_taken_.exchange(true);
+    sleep_.store(network ? Sleep::network : Sleep::parked);
+    team_.asleep_.fetch_add(1);
+    // Whoever pushes work after this look sees that somebody sleeps: both look under the lock of
+    // the queue that the work goes through.
+    if (!anything_to_do()) {
+        if (network) {
+            team_.delegate_.sleep(Clock::now() + team_.settings_.tick);
+        } else {
+            // The communication thread has the network; it hands it over when it is nudged.
+            team_.delegate_.wake_sleeper();
+            parked_.acquire();
+        }
+    } else if (sleep_.exchange(Sleep::no) == Sleep::no && !network) {
+        parked_.acquire();  // a wake-up is under way: take it
+    }
+    sleep_.store(Sleep::no);
+    team_.asleep_.fetch_sub(1);
+    if (network) {
+        team_.network_taken_.store(false);
+        team_.delegate_.poll();
+    }
+}
+
+bool Worker::wake_if_asleep() noexcept {
+    Sleep seen = sleep_.load();
+    if (seen == Sleep::no || !sleep_.compare_exchange_strong(seen, Sleep::no)) return false;
+    if (seen == Sleep::network) {
+        team_.delegate_.wake_sleeper();
+    } else {
+        parked_.release();
+    }
+    return true;
+}
+
+}  // namespace mobula::worker

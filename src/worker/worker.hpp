@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <semaphore>
+#include <vector>
+
+#include "worker/team.hpp"
+
+namespace mobula::worker {
+
+/// One thread of a team. Thread-bound, except for resume() and wake_if_asleep().
+class Worker {
+public:
+    Worker(Team& team, unsigned number) : team_(team), number_(number) {}
+
+    /// The thread's life: tasks until the team stops and nothing is suspended any more.
+    void run(const std::function<void()>& first);
+
+    /// Any thread: the fiber, which sleeps on this worker, shall go on.
+    void resume(Fiber& fiber) noexcept;
+    /// Any thread: whether it was asleep and is not any more.
+    bool wake_if_asleep() noexcept;
+    /// Leaves the current fiber; somebody will resume it.
+    void suspend();
+    void yield();
+
+    [[nodiscard]] unsigned number() const noexcept { return number_; }
+    [[nodiscard]] Fiber* current() const noexcept { return current_; }
+    [[nodiscard]] std::size_t suspended() const noexcept {
+        return suspended_.load(std::memory_order_relaxed);
+    }
+
+    LocalDeque deque;
+
+private:
+    enum class Sleep : std::uint8_t { no, parked, network };
+
+    void loop();
+    bool step();
+    void wait_for_work();
+    void fall_asleep();
+    void after_task() noexcept;
+    [[nodiscard]] Task* next_task() noexcept;
+    [[nodiscard]] Fiber* next_resumed() noexcept;
+    [[nodiscard]] bool anything_to_do();
+    [[nodiscard]] Fiber& fiber_for_the_loop();
+    void leave_for(Fiber& other);
+
+    Team& team_;
+    unsigned number_;
+    std::unique_ptr<Fiber> native_;
+    Fiber* current_ = nullptr;
+    std::vector<std::unique_ptr<Fiber>> fibers_;  // all that were made
+    std::vector<Fiber*> spare_;                   // suspended in loop(), with no task
+    std::atomic<std::size_t> suspended_{0};
+    std::uint64_t last_poll_ = 0;
+    unsigned until_shared_ = 0;
+
+    Spinlock resumed_lock_;
+    Fiber* resumed_first_ = nullptr;
+    Fiber* resumed_last_ = nullptr;
+    std::atomic<bool> any_resumed_{false};
+    std::atomic<Sleep> sleep_{Sleep::no};
+    std::binary_semaphore parked_{0};
+};
+
+}  // namespace mobula::worker
