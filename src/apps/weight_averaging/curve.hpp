@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace weight_averaging {
+
+/// What is known after a round.
+struct Point {
+    std::uint64_t round = 0;   ///< the first is 1
+    std::uint64_t images = 0;  ///< trained since the very beginning
+    double seconds = 0;        ///< since the very beginning, without pauses between runs
+    double loss = 0;           ///< mean of the round's training steps
+    double accuracy = 0;       ///< of the test images, 0 .. 1
+};
+using Curve = std::vector<Point>;
+
+/// The final table for people: a head line, then a line per round; 20 rounds at most, the rest is
+/// thinned out evenly with first and last kept.
+[[nodiscard]] std::string curve_table(const Curve& curve);
+
+/// The learning curve as an SVG picture: test accuracy and training loss over images.
+[[nodiscard]] std::string curve_svg(const Curve& curve, const std::string& title);
+
+}  // namespace weight_averaging

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Weight averaging: actors train a ConvNet each on their part of Fashion-MNIST, the driver
+/// averages their weights after every round and gives them back.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <mobula/mobula.hpp>
+
+#include "checkpoint.hpp"
+#include "curve.hpp"
+#include "network.hpp"
+#include "runs.hpp"
+#include "settings.hpp"
+#include "trainer.hpp"
+
+namespace {
+
+using namespace weight_averaging;
+
+/// Everything that can be wrong with the user's input is found here, before anything starts.
+Checkpoint prepare(const Settings& settings, const mobula::Job& job) {
+    Checkpoint state;
+    state.seed = settings.seed.value_or(1);
+    if (!settings.resume.empty()) {
+        state = read_checkpoint(settings.resume);
+        state.seed = settings.seed.value_or(state.seed);
+        if (state.rounds >= settings.rounds) {
+            throw mobula::BadInput(fmt::format(
+                "the checkpoint {} has done its {} rounds: --rounds must be more than that to go on",
+                settings.resume.string(), state.rounds));
+        }
+    }
+    const std::string data = settings.data.string();
+    if (const std::string wrong = load_data(data); !wrong.empty()) throw mobula::BadInput(wrong);
+    std::error_code error;
+    std::filesystem::create_directories(settings.output, error);
+    if (!std::filesystem::is_directory(settings.output) ||
+        access(settings.output.c_str(), W_OK | X_OK) != 0) {
+        throw mobula::BadInput("the output folder " + settings.output.string() +
+                               " cannot be made or written to");
+    }
+    if (!settings.serial) {
+        std::vector<mobula::Ref<std::string>> loaded;
+        for (unsigned rank = 1; rank < job.ranks; ++rank) {
+            loaded.push_back(mobula::remote<load_data>(
+                {.placement = mobula::Placement::on_rank(rank)}, data));
+        }
+        for (const std::string& wrong : mobula::get(loaded)) {
+            if (!wrong.empty()) throw mobula::BadInput(wrong);
+        }
+    }
+    return state;
+}
+
+void write_text(const std::filesystem::path& path, const std::string& text) {
+    std::FILE* file = std::fopen(path.c_str(), "w");
+    const bool written =
+        file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+    if ((file != nullptr && std::fclose(file) != 0) || !written) {
+        throw mobula::Error("cannot write " + path.string());
+    }
+}
+
+int driver(mobula::Job& job) {
+    const CommandLine line = parse(job.arguments);
+    if (!line.help.empty()) {
+        std::fputs(line.help.c_str(), stdout);
+        return 0;
+    }
+    const Settings& settings = line.settings;
+    Checkpoint state = prepare(settings, job);
+
+    const std::filesystem::path base =
+        settings.output / (settings.serial ? "serial" : "averaged");
+    const std::filesystem::path weights_path = base.string() + ".h5";
+    const std::filesystem::path picture_path = base.string() + ".svg";
+    const Save save = [&](const Checkpoint& after) { write_checkpoint(weights_path, after); };
+    const Outcome outcome =
+        settings.serial ? run_serial(settings, state, save) : run_averaged(settings, state, save);
+
+    const unsigned ranks = settings.serial ? 1 : job.ranks;
+    const std::size_t actors = settings.serial ? 1 : settings.actors;
+    write_text(picture_path,
+               curve_svg(state.curve,
+                         settings.serial ? std::string("Fashion-MNIST, one thread")
+                                         : fmt::format("Fashion-MNIST, weights averaged over {} "
+                                                       "actors after every {} images each",
+                                                       actors, settings.slice())));
+    std::fputs(("\n" + curve_table(state.curve)).c_str(), stdout);
+    std::printf("\nweights: %s\nlearning curve: %s\n", weights_path.c_str(), picture_path.c_str());
+    fmt::print("test accuracy {:.2f} %, {:.0f} images/s, {} images, {} actors, {} ranks\n",
+               state.accuracy * 100, static_cast<double>(outcome.images) / outcome.seconds,
+               outcome.images, actors, ranks);
+    std::fflush(stdout);
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    // One task per CPU is the engine's way to fill a machine; threads below it only get in its way.
+    setenv("OMP_NUM_THREADS", "1", 0);
+    setenv("OPENBLAS_NUM_THREADS", "1", 0);
+    weight_averaging::keep_freed_memory();
+    return mobula::run(argc, argv, driver);
+}
