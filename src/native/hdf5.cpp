@@ -109,8 +109,8 @@ std::vector<T> Hdf5File::read(const std::string& name, std::size_t elements_max)
     }
     const Hdf5Handle space(checked(H5Dget_space(data.get()), "read the shape of", name, path_),
                            H5Sclose);
-    const auto count = static_cast<std::size_t>(checked(
-        H5Sget_simple_extent_npoints(space.get()), "read the shape of", name, path_));
+    const auto count = static_cast<std::size_t>(
+        checked(H5Sget_simple_extent_npoints(space.get()), "read the shape of", name, path_));
     if (count > elements_max) {
         throw Hdf5Error("the dataset '" + name + "' in " + path_.string() + " is too large");
     }
@@ -160,26 +160,25 @@ std::vector<std::string> Hdf5File::names(const std::string& group) const {
 }
 
 Hdf5Handle Hdf5File::dataset(const std::string& name) const {
-    return {checked(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), "open the dataset", name,
-                    path_),
-            H5Dclose};
+    return {
+        checked(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), "open the dataset", name, path_),
+        H5Dclose};
 }
 
 Hdf5Handle Hdf5File::open_attribute(const std::string& name) const {
-    return {checked(H5Aopen(file_.get(), name.c_str(), H5P_DEFAULT), "open the attribute", name,
-                    path_),
-            H5Aclose};
+    return {
+        checked(H5Aopen(file_.get(), name.c_str(), H5P_DEFAULT), "open the attribute", name, path_),
+        H5Aclose};
 }
 
 template <Hdf5Element T>
 void Hdf5File::set_attribute(const std::string& name, T value) {
     const Silence silence;
     const Hdf5Handle space(checked(H5Screate(H5S_SCALAR), "describe", name, path_), H5Sclose);
-    const Hdf5Handle attribute(
-        checked(H5Acreate2(file_.get(), name.c_str(), type_of<T>(), space.get(), H5P_DEFAULT,
-                           H5P_DEFAULT),
-                "create the attribute", name, path_),
-        H5Aclose);
+    const Hdf5Handle attribute(checked(H5Acreate2(file_.get(), name.c_str(), type_of<T>(),
+                                                  space.get(), H5P_DEFAULT, H5P_DEFAULT),
+                                       "create the attribute", name, path_),
+                               H5Aclose);
     checked(H5Awrite(attribute.get(), type_of<T>(), &value), "write the attribute", name, path_);
 }
 
@@ -205,8 +204,7 @@ T Hdf5File::attribute(const std::string& name) const {
                           H5Tclose);
     const Hdf5Handle space(
         checked(H5Aget_space(attribute.get()), "read the attribute", name, path_), H5Sclose);
-    if (H5Tequal(type.get(), type_of<T>()) <= 0 ||
-        H5Sget_simple_extent_npoints(space.get()) != 1) {
+    if (H5Tequal(type.get(), type_of<T>()) <= 0 || H5Sget_simple_extent_npoints(space.get()) != 1) {
         throw Hdf5Error("the attribute '" + name + "' in " + path_.string() +
                         " is of another type");
     }
@@ -243,11 +241,11 @@ void Hdf5File::sync() {
     checked(::fsync(*static_cast<int*>(descriptor)), "flush", "", path_);
 }
 
-#define MOBULA_HDF5_ELEMENT(T)                                                                   \
-    template void Hdf5File::write<T>(const std::string&, std::span<const std::size_t>,           \
-                                     std::span<const T>);                                        \
-    template std::vector<T> Hdf5File::read<T>(const std::string&, std::size_t) const;            \
-    template void Hdf5File::set_attribute<T>(const std::string&, T);                             \
+#define MOBULA_HDF5_ELEMENT(T)                                                         \
+    template void Hdf5File::write<T>(const std::string&, std::span<const std::size_t>, \
+                                     std::span<const T>);                              \
+    template std::vector<T> Hdf5File::read<T>(const std::string&, std::size_t) const;  \
+    template void Hdf5File::set_attribute<T>(const std::string&, T);                   \
     template T Hdf5File::attribute<T>(const std::string&) const;
 MOBULA_HDF5_ELEMENT(float)
 MOBULA_HDF5_ELEMENT(double)

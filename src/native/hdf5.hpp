@@ -22,10 +22,10 @@ public:
 
 /// The element types that are stored; each becomes the HDF5 type of the same width and kind.
 template <class T>
-concept Hdf5Element = std::same_as<T, float> || std::same_as<T, double> ||
-                      std::same_as<T, std::int32_t> || std::same_as<T, std::int64_t> ||
-                      std::same_as<T, std::uint8_t> || std::same_as<T, std::uint32_t> ||
-                      std::same_as<T, std::uint64_t>;
+concept Hdf5Element =
+    std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, std::int32_t> ||
+    std::same_as<T, std::int64_t> || std::same_as<T, std::uint8_t> ||
+    std::same_as<T, std::uint32_t> || std::same_as<T, std::uint64_t>;
 
 /// Owns one HDF5 identifier and closes it by its kind (file, group, dataset, space, attribute).
 class Hdf5Handle {

@@ -78,7 +78,8 @@ void write_all(Hdf5File& file, const Checkpoint& checkpoint) {
 
 std::vector<float> read_weights(const Hdf5File& file, const std::filesystem::path& path) {
     const auto refuse = [&](const std::string& why) {
-        throw mobula::BadInput("the checkpoint " + path.string() + " is of another network: " + why);
+        throw mobula::BadInput("the checkpoint " + path.string() +
+                               " is of another network: " + why);
     };
     std::vector<float> weights;
     for (const Parameter& parameter : parameters) {
@@ -90,8 +91,7 @@ std::vector<float> read_weights(const Hdf5File& file, const std::filesystem::pat
             refuse(name + " is " + text_of(*shape) + " where " + text_of(parameter.shape()) +
                    " is expected");
         }
-        const std::vector<float> part =
-            file.read<float>(dataset_name(parameter), parameter.size());
+        const std::vector<float> part = file.read<float>(dataset_name(parameter), parameter.size());
         weights.insert(weights.end(), part.begin(), part.end());
     }
     for (const std::string& name : file.names("weights")) {

@@ -44,23 +44,30 @@ std::string escaped(std::string_view text) {
     std::string result;
     for (const char c : text) {
         switch (c) {
-            case '&': result += "&amp;"; break;
-            case '<': result += "&lt;"; break;
-            case '>': result += "&gt;"; break;
-            default: result += c;
+            case '&':
+                result += "&amp;";
+                break;
+            case '<':
+                result += "&lt;";
+                break;
+            case '>':
+                result += "&gt;";
+                break;
+            default:
+                result += c;
         }
     }
     return result;
 }
 
 std::string text_at(double x, double y, std::string_view anchor, std::string_view text) {
-    return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor,
-                       escaped(text));
+    return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y,
+                       anchor, escaped(text));
 }
 
 std::string line_between(double x1, double y1, double x2, double y2, std::string_view kind) {
-    return fmt::format("<path class=\"{}\" d=\"M{:.1f} {:.1f}L{:.1f} {:.1f}\"/>\n", kind, x1, y1, x2,
-                       y2);
+    return fmt::format("<path class=\"{}\" d=\"M{:.1f} {:.1f}L{:.1f} {:.1f}\"/>\n", kind, x1, y1,
+                       x2, y2);
 }
 
 std::string images_label(double images) {
@@ -103,7 +110,8 @@ std::string polyline(const Panel& panel, const Curve& curve, std::string_view ki
     for (const Point& point : curve) {
         const double x = panel.x(static_cast<double>(point.images)), y = panel.y(value(point));
         path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", x, y);
-        dots += fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>\n", kind, x, y);
+        dots +=
+            fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>\n", kind, x, y);
     }
     return fmt::format("<path class=\"curve {}\" d=\"{}\"/>\n", kind, path) +
            (curve.size() <= dots_max ? dots : std::string());

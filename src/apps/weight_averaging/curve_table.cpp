@@ -9,9 +9,8 @@ namespace weight_averaging {
 
 std::string curve_table(const Curve& curve) {
     constexpr std::size_t lines_max = 20;
-    std::string table =
-        fmt::format("{:>7}  {:>10}  {:>9}  {:>7}  {:>10}\n", "round", "images", "seconds", "loss",
-                    "accuracy");
+    std::string table = fmt::format("{:>7}  {:>10}  {:>9}  {:>7}  {:>10}\n", "round", "images",
+                                    "seconds", "loss", "accuracy");
     const std::size_t lines = std::min(curve.size(), lines_max);
     for (std::size_t line = 0; line < lines; ++line) {
         const std::size_t at = lines == 1 ? 0 : line * (curve.size() - 1) / (lines - 1);

@@ -24,9 +24,9 @@ Images read_images(const std::filesystem::path& folder, const std::string& prefi
     Idx pixels = read_idx(pixels_path, 3);
     Idx labels = read_idx(labels_path, 1);
     if (pixels.shape[1] != image_rows || pixels.shape[2] != image_columns) {
-        throw mobula::BadInput("the images in " + pixels_path.string() + " are " +
-                               std::to_string(pixels.shape[1]) + "x" +
-                               std::to_string(pixels.shape[2]) + " pixels where 28x28 are expected");
+        throw mobula::BadInput(
+            "the images in " + pixels_path.string() + " are " + std::to_string(pixels.shape[1]) +
+            "x" + std::to_string(pixels.shape[2]) + " pixels where 28x28 are expected");
     }
     if (pixels.shape[0] != labels.shape[0] || pixels.shape[0] == 0 ||
         pixels.shape[0] > std::numeric_limits<std::uint32_t>::max()) {

@@ -33,9 +33,10 @@ Checkpoint prepare(const Settings& settings, const mobula::Job& job) {
         state = read_checkpoint(settings.resume);
         state.seed = settings.seed.value_or(state.seed);
         if (state.rounds >= settings.rounds) {
-            throw mobula::BadInput(fmt::format(
-                "the checkpoint {} has done its {} rounds: --rounds must be more than that to go on",
-                settings.resume.string(), state.rounds));
+            throw mobula::BadInput(
+                fmt::format("the checkpoint {} has done its {} rounds: --rounds must be more than "
+                            "that to go on",
+                            settings.resume.string(), state.rounds));
         }
     }
     const std::string data = settings.data.string();
@@ -50,8 +51,8 @@ Checkpoint prepare(const Settings& settings, const mobula::Job& job) {
     if (!settings.serial) {
         std::vector<mobula::Ref<std::string>> loaded;
         for (unsigned rank = 1; rank < job.ranks; ++rank) {
-            loaded.push_back(mobula::remote<load_data>(
-                {.placement = mobula::Placement::on_rank(rank)}, data));
+            loaded.push_back(
+                mobula::remote<load_data>({.placement = mobula::Placement::on_rank(rank)}, data));
         }
         for (const std::string& wrong : mobula::get(loaded)) {
             if (!wrong.empty()) throw mobula::BadInput(wrong);
@@ -78,8 +79,7 @@ int driver(mobula::Job& job) {
     const Settings& settings = line.settings;
     Checkpoint state = prepare(settings, job);
 
-    const std::filesystem::path base =
-        settings.output / (settings.serial ? "serial" : "averaged");
+    const std::filesystem::path base = settings.output / (settings.serial ? "serial" : "averaged");
     const std::filesystem::path weights_path = base.string() + ".h5";
     const std::filesystem::path picture_path = base.string() + ".svg";
     const Save save = [&](const Checkpoint& after) { write_checkpoint(weights_path, after); };
@@ -89,11 +89,11 @@ int driver(mobula::Job& job) {
     const unsigned ranks = settings.serial ? 1 : job.ranks;
     const std::size_t actors = settings.serial ? 1 : settings.actors;
     write_text(picture_path,
-               curve_svg(state.curve,
-                         settings.serial ? std::string("Fashion-MNIST, one thread")
-                                         : fmt::format("Fashion-MNIST, weights averaged over {} "
-                                                       "actors after every {} images each",
-                                                       actors, settings.slice())));
+               curve_svg(state.curve, settings.serial
+                                          ? std::string("Fashion-MNIST, one thread")
+                                          : fmt::format("Fashion-MNIST, weights averaged over {} "
+                                                        "actors after every {} images each",
+                                                        actors, settings.slice())));
     std::fputs(("\n" + curve_table(state.curve)).c_str(), stdout);
     std::printf("\nweights: %s\nlearning curve: %s\n", weights_path.c_str(), picture_path.c_str());
     fmt::print("test accuracy {:.2f} %, {:.0f} images/s, {} images, {} actors, {} ranks\n",

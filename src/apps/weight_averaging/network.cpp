@@ -31,10 +31,10 @@ Tensors parts_of(float* flat) {
 
 at::Tensor pixels_of(const Batch& batch) {
     // from_blob has no form for what is only read.
-    return at::from_blob(const_cast<float*>(batch.pixels.data()),
-                         {static_cast<std::int64_t>(batch.labels.size()), 1, image_rows,
-                          image_columns},
-                         at::TensorOptions(at::kFloat));
+    return at::from_blob(
+        const_cast<float*>(batch.pixels.data()),
+        {static_cast<std::int64_t>(batch.labels.size()), 1, image_rows, image_columns},
+        at::TensorOptions(at::kFloat));
 }
 
 /// The ten scores of each image. Pooling before the ReLU gives what the other order gives, with a
@@ -54,7 +54,10 @@ at::Tensor scores_of(const Tensors& weights, const at::Tensor& pixels) {
 
 struct Network::Impl {
     explicit Impl(std::span<float> flat)
-        : weights(flat), gradient(flat.size()), velocity(flat.size()), tensors(parts_of(flat.data())) {
+        : weights(flat),
+          gradient(flat.size()),
+          velocity(flat.size()),
+          tensors(parts_of(flat.data())) {
         const Tensors gradients = parts_of(gradient.data());
         for (std::size_t i = 0; i < tensors.size(); ++i) {
             tensors[i].requires_grad_(true);
@@ -81,9 +84,9 @@ Network::~Network() = default;
 double Network::train(const Batch& batch, double rate, double momentum) {
     at::set_num_threads(1);  // a setting of the calling thread
     Impl& net = *impl_;
-    const at::Tensor labels =
-        at::from_blob(const_cast<std::int64_t*>(batch.labels.data()),
-                      {static_cast<std::int64_t>(batch.labels.size())}, at::TensorOptions(at::kLong));
+    const at::Tensor labels = at::from_blob(const_cast<std::int64_t*>(batch.labels.data()),
+                                            {static_cast<std::int64_t>(batch.labels.size())},
+                                            at::TensorOptions(at::kLong));
     std::fill(net.gradient.begin(), net.gradient.end(), 0.0F);
     const at::Tensor loss =
         at::cross_entropy_loss(scores_of(net.tensors, pixels_of(batch)), labels);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "progress.hpp"
 
-#include <fmt/format.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -60,7 +60,8 @@ std::string progress_bar(const ProgressState& state, std::size_t columns) {
     std::string line;
     if (used + bar_columns_min <= columns) {
         const std::size_t width = std::min(bar_columns_max, columns - used);
-        const auto full = static_cast<std::size_t>(std::min(done, 1.0) * static_cast<double>(width));
+        const auto full =
+            static_cast<std::size_t>(std::min(done, 1.0) * static_cast<double>(width));
         line = "[" + std::string(full, '#') + std::string(width - full, '-') + "]";
     }
     line += share + text;

@@ -91,10 +91,11 @@ private:
 
     /// Waits for all actors; the mean loss, summed in their order.
     double finish_round(const Round& round, Progress& progress) {
-        await(round.losses, [&](std::size_t) { progress.add_images(settings_.slice()); }, progress);
+        await(
+            round.losses, [&](std::size_t) { progress.add_images(settings_.slice()); }, progress);
         const std::vector<double> losses = mobula::get(round.losses);
-        const double loss = std::accumulate(losses.begin(), losses.end(), 0.0) /
-                            static_cast<double>(losses.size());
+        const double loss =
+            std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(losses.size());
         if (!std::isfinite(loss)) {
             throw mobula::Error("the training diverged in round " +
                                 std::to_string(state_.rounds + 1) +
@@ -117,7 +118,8 @@ private:
             scores.push_back(mobula::remote<score>({.placement = mobula::Placement::spread()},
                                                    weights, data_, slice.first, slice.count));
         }
-        await(scores, [](std::size_t) {}, progress);
+        await(
+            scores, [](std::size_t) {}, progress);
         const std::vector<std::uint64_t> correct = mobula::get(scores);
         return static_cast<double>(
                    std::accumulate(correct.begin(), correct.end(), std::uint64_t{0})) /

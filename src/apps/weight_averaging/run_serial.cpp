@@ -29,8 +29,8 @@ Outcome run_serial(const Settings& settings, Checkpoint& state, const Save& save
         double loss = 0;
         for (std::uint64_t step = 0; step < steps; ++step) {
             const Batch batch = make_batch(train, sequence.take(state.images, settings.batch));
-            loss += network.train(batch, settings.rate, settings.momentum) /
-                    static_cast<double>(steps);
+            loss +=
+                network.train(batch, settings.rate, settings.momentum) / static_cast<double>(steps);
             state.images += settings.batch;
             progress.add_images(settings.batch);
         }

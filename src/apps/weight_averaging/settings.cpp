@@ -47,8 +47,7 @@ CommandLine parse(const std::vector<std::string>& arguments) {
     app.add_option("--lr", s.rate, "Learning rate of the actors")->check(within(1e-9, 100));
     app.add_option("--momentum", s.momentum, "Momentum of the actors within a round")
         ->check(within(0, 1));
-    const std::map<std::string, Outer> outers{{"mean", Outer::mean},
-                                              {"nesterov", Outer::nesterov}};
+    const std::map<std::string, Outer> outers{{"mean", Outer::mean}, {"nesterov", Outer::nesterov}};
     std::string outer = "mean";
     app.add_option("--outer", outer, "How the next weights follow from the mean of the actors'")
         ->check(CLI::IsMember(outers));

@@ -15,12 +15,14 @@ namespace weight_averaging {
 Trainer::Trainer(std::string data, Training training)
     : data_(std::move(data)), training_(training) {}
 
-Weights Trainer::first_weights() { return Weights::copy_of(initial_weights(training_.seed)); }
+Weights Trainer::first_weights() {
+    return Weights::copy_of(initial_weights(training_.seed));
+}
 
 std::tuple<Weights, double> Trainer::train(const Weights& weights, std::uint64_t first) {
     const Images& images = local_dataset(data_).train;
-    const std::vector<std::uint32_t> indices =
-        ImageSequence(training_.seed, images.count()).take(first, training_.steps * training_.batch);
+    const std::vector<std::uint32_t> indices = ImageSequence(training_.seed, images.count())
+                                                   .take(first, training_.steps * training_.batch);
     // Trained in place in the array that goes back: the one copy of a round.
     Weights trained = Weights::copy_of(weights.span());
     Network network({trained.mutable_data(), trained.size()});
