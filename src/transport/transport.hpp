@@ -32,7 +32,8 @@ protected:
     ~Fetch() = default;
 };
 
-/// What a transport tells its owner. Every call comes from the thread inside progress().
+/// What a transport tells its owner. Every call comes from the thread inside progress(), and none
+/// may throw: there is C code between it and the caller.
 class Delegate {
 public:
     /// One record, whole, in the order its sender gave it to send(). The bytes are valid only
@@ -41,6 +42,10 @@ public:
 
     /// The peer is dead or was declared dead; called once per peer, nothing of it comes after.
     virtual void on_peer_lost(Rank peer, std::string_view reason) = 0;
+
+    /// Others have declared this rank dead (it was stopped, or cut off for a while) and believe
+    /// nothing of it any more. Called once; the process should end itself.
+    virtual void on_fenced(std::string_view reason) = 0;
 
 protected:
     ~Delegate() = default;
@@ -100,6 +105,12 @@ public:
     /// heartbeat period with the present time. Takes its turn with progress().
     virtual void tick(Time now) = 0;
 
+    /// Says goodbye, so that peers do not take the end of this rank for a failure, and drives the
+    /// network until everything has left or the deadline has passed; true when all has left. To be
+    /// called once, last, when no other thread uses the transport any more. The delegate may still
+    /// get records meanwhile.
+    virtual bool leave(Time deadline) = 0;
+
     [[nodiscard]] virtual Counters counters() const = 0;
 
     /// What the network reports of itself, one line per fact: for `mobula doctor`.
@@ -117,6 +128,8 @@ struct ArenaView {
 struct Settings {
     std::chrono::milliseconds heartbeat{200};
     std::chrono::milliseconds declared_dead_after{2000};
+    std::chrono::milliseconds join_within{20000};  ///< until a rank's first word after the start
+    std::size_t neighbours = 3;       ///< members on either side that watch a member
     std::size_t batch_bytes = 8000;            ///< one eager active message
     std::size_t chunk_bytes = std::size_t{1} << 20U;  ///< of a pushed transfer
     std::size_t chunks_in_flight = 8;           ///< per transfer
@@ -128,6 +141,8 @@ struct Meeting {
     Rank self{};
     std::vector<std::vector<std::byte>> addresses;  ///< per rank, as UcxTransport::address gave it
     std::vector<Node> nodes;                        ///< per rank
+    std::vector<Incarnation> incarnations;          ///< per rank
+    std::vector<bool> mapped;  ///< per rank: its arena is mapped here, so its verb is `map`
 };
 
 }  // namespace mobula::transport

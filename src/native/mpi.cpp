@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "native/mpi.hpp"
+
+#include <limits>
+#include <stdexcept>
+
+#include <mpi.h>
+
+namespace mobula::native {
+
+namespace {
+
+// One per process, as MPI itself is; kept out of the header so that <mpi.h> stays in this file.
+MPI_Comm own_world = MPI_COMM_NULL;
+
+void must(int code, const char* call) {
+    if (code == MPI_SUCCESS) return;
+    char text[MPI_MAX_ERROR_STRING] = {};
+    int length = 0;
+    MPI_Error_string(code, text, &length);
+    throw std::runtime_error(std::string(call) + " failed: " + text);
+}
+
+int count_of(std::size_t n) {
+    if (n > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
+        throw std::runtime_error("the ranks' hellos are larger than 2 GiB together");
+    }
+    return static_cast<int>(n);
+}
+
+}  // namespace
+
+MpiSession::MpiSession(int* argc, char*** argv) {
+    int running = 0;
+    must(MPI_Initialized(&running), "MPI_Initialized");
+    if (running == 0) {
+        int provided = 0;
+        must(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+        if (provided < MPI_THREAD_FUNNELED) {
+            throw std::runtime_error("this MPI library does not support threads at all");
+        }
+        started_here_ = true;
+    }
+    must(MPI_Comm_dup(MPI_COMM_WORLD, &own_world), "MPI_Comm_dup");
+    must(MPI_Comm_set_errhandler(own_world, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    int rank = 0;
+    int ranks = 0;
+    must(MPI_Comm_rank(own_world, &rank), "MPI_Comm_rank");
+    must(MPI_Comm_size(own_world, &ranks), "MPI_Comm_size");
+    self_ = Rank{static_cast<std::uint32_t>(rank)};
+    nodes_.resize(static_cast<std::size_t>(ranks));
+    find_nodes();
+}
+
+void MpiSession::find_nodes() {
+    MPI_Comm shared = MPI_COMM_NULL;
+    const int rank = static_cast<int>(index(self_));
+    must(MPI_Comm_split_type(own_world, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &shared),
+         "MPI_Comm_split_type");
+    int first_rank_of_node = rank;
+    must(MPI_Bcast(&first_rank_of_node, 1, MPI_INT, 0, shared), "MPI_Bcast");
+    must(MPI_Comm_free(&shared), "MPI_Comm_free");
+    std::vector<int> first_ranks(ranks());
+    must(MPI_Allgather(&first_rank_of_node, 1, MPI_INT, first_ranks.data(), 1, MPI_INT, own_world),
+         "MPI_Allgather");
+    // A node's first rank stands before its others, so its number is known when they ask.
+    std::uint32_t nodes = 0;
+    for (std::size_t r = 0; r < ranks(); ++r) {
+        const auto first = static_cast<std::size_t>(first_ranks[r]);
+        nodes_[r] = first == r ? Node{nodes++} : nodes_[first];
+    }
+}
+
+std::vector<std::vector<std::byte>> MpiSession::allgather(std::span<const std::byte> mine) {
+    std::vector<int> counts(ranks());
+    const int my_count = count_of(mine.size());
+    must(MPI_Allgather(&my_count, 1, MPI_INT, counts.data(), 1, MPI_INT, own_world),
+         "MPI_Allgather");
+    std::vector<int> starts(ranks());
+    std::size_t total = 0;
+    for (std::size_t r = 0; r < ranks(); ++r) {
+        starts[r] = count_of(total);
+        total += static_cast<std::size_t>(counts[r]);
+    }
+    (void)count_of(total);
+    std::vector<std::byte> all(total);
+    must(MPI_Allgatherv(mine.data(), my_count, MPI_BYTE, all.data(), counts.data(), starts.data(),
+                        MPI_BYTE, own_world),
+         "MPI_Allgatherv");
+    std::vector<std::vector<std::byte>> parts(ranks());
+    for (std::size_t r = 0; r < ranks(); ++r) {
+        const auto begin = all.begin() + starts[r];
+        parts[r].assign(begin, begin + counts[r]);
+    }
+    return parts;
+}
+
+void MpiSession::finalize() {
+    int ended = 0;
+    must(MPI_Finalized(&ended), "MPI_Finalized");
+    if (ended != 0) return;
+    if (own_world != MPI_COMM_NULL) must(MPI_Comm_free(&own_world), "MPI_Comm_free");
+    if (started_here_) must(MPI_Finalize(), "MPI_Finalize");
+}
+
+std::string mpi_version() {
+    char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+    int length = 0;
+    MPI_Get_library_version(text, &length);
+    std::string line(text, static_cast<std::size_t>(length));
+    return line.substr(0, line.find('\n'));
+}
+
+}  // namespace mobula::native

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <span>
+
+#include "base/ids.hpp"
+#include "base/spinlock.hpp"
+#include "transport/batch.hpp"
+
+namespace mobula::transport {
+
+/// Memory of one active message. It belongs to exactly one of: a lane of the outbox, the network
+/// (until the send completes), the pool. The bytes follow it in the same allocation.
+struct alignas(64) Batch {
+    Batch* next = nullptr;
+    void* network = nullptr;  ///< who has it in flight
+    Rank to{};
+    std::uint32_t records = 0;
+    std::uint32_t capacity = 0;  ///< bytes, the header included
+    std::uint32_t used = 0;      ///< bytes, the header included
+
+    [[nodiscard]] std::byte* bytes() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
+    [[nodiscard]] std::span<const std::byte> message() noexcept { return {bytes(), used}; }
+};
+
+/// Keeps batches of one size for the next user, up to a bound. *Thread-safe*.
+class BatchPool {
+public:
+    BatchPool(std::size_t batch_bytes, std::size_t kept_max)
+        : batch_bytes_(batch_bytes), kept_max_(kept_max) {}
+    ~BatchPool();
+    BatchPool(const BatchPool&) = delete;
+    BatchPool& operator=(const BatchPool&) = delete;
+
+    /// An empty batch with room for at least `bytes` behind the header.
+    [[nodiscard]] Batch* take(std::size_t bytes);
+    void give_back(Batch* batch) noexcept;
+
+private:
+    const std::size_t batch_bytes_;
+    const std::size_t kept_max_;
+    Spinlock lock_;
+    Batch* free_ = nullptr;
+    std::size_t kept_ = 0;
+};
+
+/// Collects records into one batch per peer until somebody takes the batches away. It knows which
+/// peers have something, so that taking costs nothing for the others.
+///
+/// append() and the questions are *thread-safe*; the rest is called by the one who has the turn.
+class Outbox {
+public:
+    Outbox(std::size_t ranks, std::size_t batch_bytes);
+    ~Outbox();
+    Outbox(const Outbox&) = delete;
+    Outbox& operator=(const Outbox&) = delete;
+
+    /// Copies the record behind those before it. True when a batch became full by it: the caller
+    /// should have the outbox emptied. A record to a closed peer is dropped.
+    bool append(Rank to, std::span<const std::byte> record);
+
+    [[nodiscard]] bool has_work() const noexcept {
+        return dirty_.load(std::memory_order_acquire) != nullptr;
+    }
+
+    /// Bytes that are here and not yet taken.
+    [[nodiscard]] std::size_t waiting_bytes(Rank to) const noexcept {
+        return lanes_[index(to)].waiting_bytes.load(std::memory_order_relaxed);
+    }
+
+    /// Offers the batches of every peer that has some. `may(rank, full)` says whether the network
+    /// takes one more; when it does not, the peer's rest stays here until resume(). `post(batch)`
+    /// becomes the batch's owner and gives it back by recycle().
+    template <class May, class Post>
+    void take(May&& may, Post&& post) {
+        Lane* lane = dirty_.exchange(nullptr, std::memory_order_acq_rel);
+        while (lane != nullptr) {
+            Lane* next = lane->next_dirty;
+            for (bool more = true; more;) {
+                if (Batch* batch = next_batch(*lane, may, more)) post(batch);
+            }
+            lane = next;
+        }
+    }
+
+    /// The network takes batches for this peer again.
+    void resume(Rank to) noexcept { list(lanes_[index(to)]); }
+
+    /// Drops what waits for the peer, and everything that comes later.
+    void close(Rank to) noexcept;
+
+    void recycle(Batch* batch) noexcept { pool_.give_back(batch); }
+    [[nodiscard]] BatchPool& pool() noexcept { return pool_; }
+
+private:
+    struct alignas(64) Lane {
+        Spinlock lock;
+        bool listed = false;  ///< in the list of dirty lanes, or held back until resume()
+        bool closed = false;
+        Rank to{};
+        Batch* open = nullptr;       ///< the batch that records go into
+        Batch* full_first = nullptr;  ///< batches in the order in which they became full
+        Batch* full_last = nullptr;
+        Lane* next_dirty = nullptr;
+        std::atomic<std::size_t> waiting_bytes{0};  ///< written under the lock
+    };
+
+    Batch* make_room(Lane& lane, std::size_t space, bool& became_full);
+    void list(Lane& lane) noexcept;
+
+    template <class May>
+    Batch* next_batch(Lane& lane, May& may, bool& more) {
+        const std::lock_guard guard(lane.lock);
+        Batch* batch = lane.full_first != nullptr ? lane.full_first : lane.open;
+        more = batch != nullptr && may(lane.to, batch != lane.open);
+        if (batch == nullptr) lane.listed = false;
+        if (!more) return nullptr;
+        if (batch == lane.open) {
+            lane.open = nullptr;
+            lane.listed = more = false;
+        } else {
+            lane.full_first = batch->next;
+        }
+        count(lane, -static_cast<std::ptrdiff_t>(batch->used));
+        return batch;
+    }
+
+    static void count(Lane& lane, std::ptrdiff_t bytes) noexcept {
+        const auto before = lane.waiting_bytes.load(std::memory_order_relaxed);
+        lane.waiting_bytes.store(before + static_cast<std::size_t>(bytes),
+                                 std::memory_order_relaxed);
+    }
+
+    const std::size_t ranks_;
+    std::unique_ptr<Lane[]> lanes_;
+    std::atomic<Lane*> dirty_{nullptr};
+    BatchPool pool_;
+};
+
+}  // namespace mobula::transport

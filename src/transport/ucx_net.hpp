@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "native/ucp.hpp"
+#include "transport/control.hpp"
+#include "transport/outbox.hpp"
+#include "transport/transport.hpp"
+
+namespace mobula::transport {
+
+/// The ids of our active messages.
+enum class MessageId : unsigned { batch = 1, control = 2, chunk = 3 };
+
+/// This rank's end of the UCX network: worker, endpoints (made on first use), and what is in flight.
+/// Sends batches and control messages eagerly; receiving is for whoever sets the handlers.
+///
+/// *Thread-bound* to whoever has the turn, but for the questions marked thread-safe.
+class UcxNet {
+public:
+    /// A link that broke, for take_failures().
+    struct Failure {
+        Rank peer{};
+        std::string reason;
+    };
+
+    /// `pool` gets every batch back that post() was given; it must outlive this object.
+    UcxNet(std::size_t ranks, std::size_t ranks_on_node, BatchPool& pool);
+    ~UcxNet();
+    UcxNet(const UcxNet&) = delete;
+    UcxNet& operator=(const UcxNet&) = delete;
+
+    [[nodiscard]] native::UcpContext& context() noexcept { return context_; }
+    [[nodiscard]] native::UcpWorker& worker() noexcept { return worker_; }
+    [[nodiscard]] const native::UcpWorker& worker() const noexcept { return worker_; }
+
+    /// Whether one of the network devices that UCX uses here can read remote memory by itself.
+    [[nodiscard]] static bool has_rdma(const native::UcpContext& context);
+
+    void meet(const Meeting& meeting);
+    [[nodiscard]] Rank self() const noexcept { return self_; }
+    [[nodiscard]] Incarnation incarnation() const noexcept { return incarnation_; }
+
+    /// The endpoint to a peer, made when it is the first time; nullptr when the link is broken.
+    [[nodiscard]] native::UcpEndpoint* endpoint(Rank peer);
+    [[nodiscard]] bool is_connected(Rank peer) const noexcept {
+        return links_[index(peer)].endpoint && !links_[index(peer)].broken;
+    }
+
+    /// Sends a batch of records; numbers it.
+    void post(Batch* batch);
+    /// Sends one control message; sender and incarnation are filled in.
+    void post(Rank to, Control control, std::span<const std::byte> tail = {});
+
+    /// Whether one more batch may go: few enough are in flight. When not, `wants_room` is noted,
+    /// and the peer is among take_roomy() later.
+    [[nodiscard]] bool may_post(Rank to, bool full) noexcept;
+    [[nodiscard]] std::vector<Rank>& roomy() noexcept { return roomy_; }
+
+    /// Drives UCX once; returns how much happened.
+    unsigned progress() noexcept { return ucp_worker_progress(worker_.get()); }
+
+    [[nodiscard]] std::vector<Failure>& failures() noexcept { return failures_; }
+    void note_failure(Rank peer, std::string reason);
+
+    /// Ends the link: what is in flight completes with an error, what comes later is dropped.
+    void close(Rank peer) noexcept;
+    /// Ends all links after what was sent; true when that worked before the deadline.
+    bool close_all(Time deadline) noexcept;
+
+    /// Messages that UCX has not taken over yet.
+    [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_; }
+    /// *Thread-safe*.
+    [[nodiscard]] std::size_t in_flight_bytes(Rank to) const noexcept {
+        return links_[index(to)].in_flight_bytes.load(std::memory_order_relaxed);
+    }
+
+private:
+    struct Link {
+        UcxNet* net = nullptr;
+        Rank peer{};
+        native::UcpEndpoint endpoint;
+        bool broken = false;
+        bool wants_room = false;
+        std::uint32_t next_sequence = 0;
+        std::uint32_t in_flight = 0;
+        std::atomic<std::size_t> in_flight_bytes{0};
+    };
+
+    void hand_over(Link& link, Batch* batch, MessageId id);
+    void landed(Batch* batch) noexcept;
+
+    static void on_sent(void* request, ucs_status_t status, void* user) noexcept;
+    static void on_link_error(void* user, ucp_ep_h endpoint, ucs_status_t status) noexcept;
+
+    BatchPool& pool_;
+    native::UcpContext context_;
+    native::UcpWorker worker_;
+    const std::size_t ranks_;
+    std::unique_ptr<Link[]> links_;
+    std::vector<std::vector<std::byte>> addresses_;
+    Rank self_{};
+    Incarnation incarnation_{};
+    std::size_t in_flight_ = 0;
+    std::vector<Rank> roomy_;
+    std::vector<Failure> failures_;
+    std::vector<ucs_status_ptr_t> closing_;
+};
+
+}  // namespace mobula::transport

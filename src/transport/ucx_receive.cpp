@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// The receiving half of UcxTransportImpl: what comes in is checked here before anything believes it.
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "transport/ucx_transport.hpp"
+
+namespace mobula::transport {
+
+namespace {
+
+// What may wait for an earlier message of the same peer; UCX reorders little if at all.
+constexpr std::size_t early_bytes_max = std::size_t{64} << 20U;
+
+void add(std::atomic<std::uint64_t>& sum, std::uint64_t n) noexcept {
+    // Only the holder of the turn writes, so no locked instruction is needed.
+    sum.store(sum.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+std::string_view text_of(std::span<const std::byte> bytes) noexcept {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+bool is_aligned(const void* at) noexcept { return reinterpret_cast<std::uintptr_t>(at) % 8 == 0; }
+
+std::vector<std::uint64_t> aligned_copy(std::span<const std::byte> bytes) {
+    std::vector<std::uint64_t> words((bytes.size() + 7) / 8);
+    if (!bytes.empty()) std::memcpy(words.data(), bytes.data(), bytes.size());
+    return words;
+}
+
+}  // namespace
+
+ucs_status_t UcxTransportImpl::on_batch(void* self, const void*, std::size_t, void* data,
+                                        std::size_t bytes, const ucp_am_recv_param_t*) noexcept {
+    static_cast<UcxTransportImpl*>(self)->receive_batch(
+        {static_cast<const std::byte*>(data), bytes});
+    return UCS_OK;
+}
+
+ucs_status_t UcxTransportImpl::on_control(void* self, const void*, std::size_t, void* data,
+                                          std::size_t bytes, const ucp_am_recv_param_t*) noexcept {
+    static_cast<UcxTransportImpl*>(self)->receive_control(
+        {static_cast<const std::byte*>(data), bytes});
+    return UCS_OK;
+}
+
+ucs_status_t UcxTransportImpl::on_chunk(void* self, const void* header, std::size_t header_bytes,
+                                        void* data, std::size_t bytes,
+                                        const ucp_am_recv_param_t* param) noexcept {
+    auto& transport = *static_cast<UcxTransportImpl*>(self);
+    ChunkHeader chunk;
+    if (header_bytes != sizeof chunk) return UCS_OK;
+    std::memcpy(&chunk, header, sizeof chunk);
+    if (!transport.believes(chunk.sender, chunk.incarnation)) return UCS_OK;
+    return transport.bulk_.receive_chunk(chunk, data, bytes, *param);
+}
+
+bool UcxTransportImpl::believes(std::uint32_t sender, std::uint32_t incarnation) {
+    const Rank rank{sender};
+    const auto verdict = membership_->hears(rank, Incarnation{incarnation});
+    if (verdict == Membership::Verdict::fence) fence(rank);
+    return verdict == Membership::Verdict::believe;
+}
+
+void UcxTransportImpl::distrust(std::span<const std::byte> message, std::string_view fault) {
+    // Every message starts with its sender; when even that is nonsense there is nobody to blame.
+    std::uint32_t sender = 0;
+    if (message.size() < sizeof sender) return log::warning("a message without a sender came");
+    std::memcpy(&sender, message.data(), sizeof sender);
+    if (sender >= ranks_ || Rank{sender} == self_) {
+        return log::warning(fmt::format("a message of no rank of this job came: {}", fault));
+    }
+    net_.note_failure(Rank{sender}, fmt::format("it sent {}", fault));
+}
+
+void UcxTransportImpl::receive_batch(std::span<const std::byte> message) {
+    std::vector<std::uint64_t> copy;
+    if (!is_aligned(message.data())) {
+        copy = aligned_copy(message);
+        message = std::as_bytes(std::span(copy)).first(message.size());
+    }
+    const std::string_view fault = batch_fault(message);
+    if (!fault.empty()) return distrust(message, fault);
+    const BatchHeader header = batch_header(message);
+    if (!believes(header.sender, header.incarnation)) return;
+    add(sums_.messages_received, 1);
+    add(sums_.bytes_received, message.size());
+    const Rank from{header.sender};
+    Inbound& inbound = inbound_[header.sender];
+    if (header.sequence != inbound.expected) return stash(from, header.sequence, message);
+    ++inbound.expected;
+    deliver(from, message);
+    while (!inbound.early.empty()) {
+        const auto next = inbound.early.find(inbound.expected);
+        if (next == inbound.early.end()) break;
+        const auto words = std::move(next->second);
+        inbound.early.erase(next);
+        inbound.early_bytes -= words.size() * sizeof words[0];
+        ++inbound.expected;
+        deliver(from, std::as_bytes(std::span(words)));
+    }
+}
+
+void UcxTransportImpl::stash(Rank from, std::uint32_t sequence,
+                             std::span<const std::byte> message) {
+    Inbound& inbound = inbound_[index(from)];
+    // The numbers wrap, so "later" means less than half the circle ahead.
+    const bool is_later = sequence - inbound.expected < 0x80000000U;
+    inbound.early_bytes += message.size();
+    if (!is_later || inbound.early_bytes > early_bytes_max) {
+        return net_.note_failure(
+            from, fmt::format("its messages are out of order: number {} came instead of {}",
+                              sequence, inbound.expected));
+    }
+    inbound.early.emplace(sequence, aligned_copy(message));
+}
+
+void UcxTransportImpl::deliver(Rank from, std::span<const std::byte> message) {
+    add(sums_.records_received, batch_header(message).records);
+    for_each_record(message, [this, from](std::span<const std::byte> record) {
+        delegate_->on_record(from, record);
+    });
+}
+
+void UcxTransportImpl::receive_control(std::span<const std::byte> message) {
+    const std::string_view fault = control_fault(message);
+    if (!fault.empty()) return distrust(message, fault);
+    const Control control = control_header(message);
+    const auto tail = message.subspan(sizeof control);
+    const Rank from{control.sender};
+    if (control.kind == ControlKind::death && Rank{control.subject} == self_) {
+        return accuse_self(control, text_of(tail));
+    }
+    if (!believes(control.sender, control.incarnation)) return;
+    if (control.kind == ControlKind::beat) return;
+    if (control.kind == ControlKind::death || control.kind == ControlKind::left) {
+        const Rank subject{control.subject};
+        if (control.subject >= ranks_ || subject == self_) return;
+        if (control.kind == ControlKind::left) return take_leave_of(subject);
+        return lose(subject, std::string(text_of(tail)), true);
+    }
+    bulk_.receive(from, control, tail);
+}
+
+void UcxTransportImpl::accuse_self(const Control& accusation, std::string_view reason) {
+    const Rank accuser{accusation.sender};
+    const auto verdict = membership_->hears(accuser, Incarnation{accusation.incarnation});
+    if (verdict == Membership::Verdict::drop) return;
+    // Two that were cut off from each other each hold the other for dead: the lower rank stays.
+    if (verdict == Membership::Verdict::fence && accuser > self_) return fence(accuser);
+    if (std::exchange(fenced_, true)) return;
+    fenced_because_ = fmt::format("rank {} declared this rank dead: {}", index(accuser), reason);
+    news_ = true;
+}
+
+}  // namespace mobula::transport

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/ucx_transport.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.hpp"
+
+namespace mobula::transport {
+
+namespace {
+
+// Messages that UCX has not taken over need progress although no event tells so.
+constexpr auto nap_with_messages_in_flight = std::chrono::milliseconds(1);
+
+// Another thread has the turn: it progresses now, but need not do so again.
+constexpr auto nap_while_another_progresses = std::chrono::microseconds(500);
+
+void add(std::atomic<std::uint64_t>& sum, std::uint64_t n) noexcept {
+    // Only the holder of the turn writes, so no locked instruction is needed.
+    sum.store(sum.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+const Settings& checked(const Settings& settings) {
+    const auto& verb = settings.force_verb;
+    if (!verb.empty() && verb != "map" && verb != "get" && verb != "push") {
+        throw std::invalid_argument("force_verb is '" + verb + "'; it can be map, get or push");
+    }
+    if (settings.batch_bytes < 256 || settings.batch_bytes > Transport::record_bytes_max) {
+        throw std::invalid_argument("batch_bytes must be from 256 to 1048576");
+    }
+    if (settings.chunk_bytes < 4096 || settings.chunks_in_flight == 0) {
+        throw std::invalid_argument("chunk_bytes must be at least 4096, chunks_in_flight 1");
+    }
+    return settings;
+}
+
+}  // namespace
+
+std::unique_ptr<UcxTransport> make_ucx_transport(const Settings& settings, std::size_t ranks,
+                                                 std::size_t ranks_on_node) {
+    return std::make_unique<UcxTransportImpl>(settings, ranks, ranks_on_node);
+}
+
+UcxTransportImpl::UcxTransportImpl(const Settings& settings, std::size_t ranks,
+                                   std::size_t ranks_on_node)
+    : settings_(checked(settings)),
+      ranks_(ranks),
+      verbs_(ranks, Verb::push),
+      outbox_(ranks, settings.batch_bytes),
+      net_(ranks, ranks_on_node, outbox_.pool()),
+      bulk_(settings_, net_),
+      sleeper_(net_.worker().event_fd()),
+      inbound_(ranks),
+      fences_sent_(ranks) {}
+
+UcxTransportImpl::~UcxTransportImpl() = default;
+
+std::vector<std::byte> UcxTransportImpl::address() const { return net_.worker().address(); }
+
+void UcxTransportImpl::start(const Meeting& meeting, ArenaView arena, Delegate& delegate) {
+    check(delegate_ == nullptr, "a transport is started once");
+    check(meeting.nodes.size() == ranks_ && meeting.mapped.size() == ranks_,
+          "the meeting has a node and a mapping for each rank");
+    self_ = meeting.self;
+    delegate_ = &delegate;
+    net_.meet(meeting);
+    bulk_.start(arena, ranks_);
+    const Verb between_nodes = UcxNet::has_rdma(net_.context()) ? Verb::get : Verb::push;
+    for (std::size_t r = 0; r < ranks_; ++r) {
+        verbs_[r] = meeting.mapped[r] ? Verb::map : between_nodes;
+        if (settings_.force_verb == "get") verbs_[r] = Verb::get;
+        if (settings_.force_verb == "push") verbs_[r] = Verb::push;
+    }
+    membership_.emplace(self_, meeting.nodes, meeting.incarnations,
+                        MembershipLimits{settings_.heartbeat, settings_.declared_dead_after,
+                                         settings_.join_within, settings_.neighbours},
+                        Clock::now());
+    net_.worker().on_message(static_cast<unsigned>(MessageId::batch), &on_batch, this);
+    net_.worker().on_message(static_cast<unsigned>(MessageId::control), &on_control, this);
+    net_.worker().on_message(static_cast<unsigned>(MessageId::chunk), &on_chunk, this);
+}
+
+void UcxTransportImpl::send(Rank to, std::span<const std::byte> record) {
+    check(to != self_ && index(to) < ranks_, "a record goes to another rank of the job");
+    check(!record.empty() && record.size() <= record_bytes_max,
+          "a record has from 1 byte to record_bytes_max");
+    if (outbox_.append(to, record)) flush();
+}
+
+void UcxTransportImpl::flush() noexcept {
+    if (!outbox_.has_work() || !turn_.enter_or_ask()) return;
+    work();
+    turn_.leave([this] { work(); });
+}
+
+void UcxTransportImpl::work() {
+    if (outbox_.has_work()) {
+        outbox_.take([this](Rank to, bool full) { return net_.may_post(to, full); },
+                     [this](Batch* batch) {
+                         add(sums_.records_sent, batch->records);
+                         add(sums_.messages_sent, 1);
+                         add(sums_.bytes_sent, batch->used);
+                         membership_->told(batch->to);
+                         net_.post(batch);
+                     });
+    }
+    if (bulk_.has_requests()) {
+        bulk_.take_requests([this](Rank peer) { return membership_->lives(peer); });
+    }
+    if (const auto due = tick_due_.load(std::memory_order_relaxed); due != 0) {
+        tick_due_.store(0, std::memory_order_relaxed);
+        do_tick(Time(Duration(due)));
+    }
+    bulk_.pump();
+    // Whoever sleeps armed itself before these messages were under way, and must help them along.
+    if (net_.in_flight() > 0 && sleeper_.somebody_sleeps()) sleeper_.wake();
+}
+
+bool UcxTransportImpl::progress() {
+    if (!turn_.enter()) return false;
+    work();
+    bool moved = net_.progress() != 0;
+    settle();
+    if (news_ || bulk_.has_outcomes()) {
+        report_news();
+        moved = true;
+    }
+    work();
+    turn_.leave([this] { work(); });
+    return moved;
+}
+
+void UcxTransportImpl::settle() {
+    for (const Rank peer : net_.roomy()) outbox_.resume(peer);
+    net_.roomy().clear();
+    if (net_.failures().empty()) return;
+    // What the peer sent before its end comes first: it may have said goodbye.
+    for (int n = 0; n < 1000 && net_.progress() != 0; ++n) {}
+    const auto failures = std::exchange(net_.failures(), {});
+    for (const auto& failure : failures) lose(failure.peer, failure.reason, false);
+}
+
+void UcxTransportImpl::report_news() {
+    news_ = false;
+    bulk_.report();
+    const auto losses = std::exchange(losses_, {});
+    for (const auto& loss : losses) delegate_->on_peer_lost(loss.rank, loss.reason);
+    const std::string fenced = std::exchange(fenced_because_, {});
+    if (!fenced.empty()) delegate_->on_fenced(fenced);
+}
+
+void UcxTransportImpl::wait(Time deadline) {
+    if (waiting_.exchange(true, std::memory_order_acquire)) return;
+    if (sleeper_.begin()) {
+        const Time now = Clock::now();
+        bool quiet = true;
+        Time until = std::min(deadline, now + settings_.heartbeat);
+        if (turn_.enter()) {
+            quiet = !outbox_.has_work() && !news_ && !bulk_.has_outcomes() &&
+                    net_.worker().arm();
+            if (net_.in_flight() > 0) until = std::min(until, now + nap_with_messages_in_flight);
+            turn_.leave([this] { work(); });
+        } else {
+            until = std::min<Time>(until, now + nap_while_another_progresses);
+        }
+        if (quiet) {
+            sums_.sleeps.fetch_add(1, std::memory_order_relaxed);
+            sleeper_.sleep(until);
+        }
+        sleeper_.end();
+    }
+    waiting_.store(false, std::memory_order_release);
+}
+
+void UcxTransportImpl::fetch(Rank from, std::uint64_t offset, std::span<std::byte> into,
+                             Fetch& fetch) {
+    bulk_.request(from, verb(from), offset, into, fetch);
+    if (!turn_.enter_or_ask()) return;
+    work();
+    turn_.leave([this] { work(); });
+    if (sleeper_.somebody_sleeps()) sleeper_.wake();
+}
+
+std::size_t UcxTransportImpl::backlog_bytes(Rank peer) const noexcept {
+    return outbox_.waiting_bytes(peer) + net_.in_flight_bytes(peer);
+}
+
+void UcxTransportImpl::tick(Time now) {
+    tick_due_.store(std::max<Time::rep>(now.time_since_epoch().count(), 1));
+    if (!turn_.enter_or_ask()) return;
+    work();
+    turn_.leave([this] { work(); });
+}
+
+void UcxTransportImpl::do_tick(Time now) {
+    if (leaving_) return;
+    const auto round = membership_->tick(now);
+    for (const auto& death : round.deaths) bury(death.rank, death.reason, true);
+    for (const Rank peer : round.beat_to) net_.post(peer, Control{.kind = ControlKind::beat});
+    std::fill(fences_sent_.begin(), fences_sent_.end(), 0);
+}
+
+void UcxTransportImpl::lose(Rank peer, const std::string& reason, bool reachable) {
+    if (!leaving_ && membership_->declare_dead(peer)) return bury(peer, reason, reachable);
+    if (!reachable) net_.close(peer);
+}
+
+void UcxTransportImpl::bury(Rank peer, const std::string& reason, bool reachable) {
+    outbox_.close(peer);
+    bulk_.lose(peer, reason);
+    inbound_[index(peer)].early.clear();
+    losses_.push_back({peer, reason});
+    news_ = true;
+    tell_of(ControlKind::death, peer, reason);
+    if (reachable) {
+        // It may only be slow or stopped; when it comes back this tells it to go.
+        fence(peer);
+    } else {
+        net_.close(peer);
+    }
+    if (sleeper_.somebody_sleeps()) sleeper_.wake();
+}
+
+void UcxTransportImpl::take_leave_of(Rank peer) {
+    if (!membership_->declare_left(peer)) return;
+    outbox_.close(peer);
+    bulk_.lose(peer, fmt::format("rank {} has left the job", index(peer)));
+    tell_of(ControlKind::left, peer, {});
+}
+
+void UcxTransportImpl::tell_of(ControlKind kind, Rank subject, std::string_view reason) {
+    const auto& neighbours = membership_->neighbours();
+    const Control news{.kind = kind, .subject = static_cast<std::uint32_t>(index(subject))};
+    for (std::size_t r = 0; r < ranks_; ++r) {
+        const Rank peer{static_cast<std::uint32_t>(r)};
+        if (peer == self_ || peer == subject || !membership_->lives(peer)) continue;
+        // No new connections for this: neighbours and acquaintances pass it on to all others.
+        if (net_.is_connected(peer) ||
+            std::find(neighbours.begin(), neighbours.end(), peer) != neighbours.end()) {
+            net_.post(peer, news, std::as_bytes(std::span(reason)));
+        }
+    }
+}
+
+void UcxTransportImpl::fence(Rank peer) {
+    if (std::exchange(fences_sent_[index(peer)], 1) != 0) return;
+    constexpr std::string_view words = "it was not heard of for too long";
+    net_.post(peer,
+              Control{.kind = ControlKind::death,
+                      .subject = static_cast<std::uint32_t>(index(peer))},
+              std::as_bytes(std::span(words)));
+}
+
+bool UcxTransportImpl::leave(Time deadline) {
+    leaving_ = true;
+    const auto all_left = [this] {
+        return !outbox_.has_work() && net_.in_flight() == 0 && !bulk_.busy();
+    };
+    flush();
+    while (!all_left() && Clock::now() < deadline) progress();
+    if (turn_.enter_or_ask()) {
+        tell_of(ControlKind::left, self_, {});
+        turn_.leave([this] { work(); });
+    }
+    while (!all_left() && Clock::now() < deadline) progress();
+    return all_left() && net_.close_all(deadline);
+}
+
+Counters UcxTransportImpl::counters() const {
+    Counters now;
+    now.records_sent = sums_.records_sent;
+    now.messages_sent = sums_.messages_sent;
+    now.bytes_sent = sums_.bytes_sent;
+    now.records_received = sums_.records_received;
+    now.messages_received = sums_.messages_received;
+    now.bytes_received = sums_.bytes_received;
+    now.bytes_fetched = bulk_.bytes_fetched();
+    now.sleeps = sums_.sleeps;
+    return now;
+}
+
+}  // namespace mobula::transport

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "transport/membership.hpp"
+#include "transport/outbox.hpp"
+#include "transport/sleeper.hpp"
+#include "transport/turn.hpp"
+#include "transport/ucx.hpp"
+#include "transport/ucx_bulk.hpp"
+#include "transport/ucx_net.hpp"
+
+namespace mobula::transport {
+
+/// Composes outbox (what waits), net (UCX), bulk (large transfers), membership (who lives) and
+/// sleeper into a Transport. All but the outbox, the sleeper and the request queues is touched only
+/// by whoever has the turn; the others leave their wishes where the holder finds them.
+class UcxTransportImpl final : public UcxTransport {
+public:
+    UcxTransportImpl(const Settings& settings, std::size_t ranks, std::size_t ranks_on_node);
+    ~UcxTransportImpl() override;
+
+    [[nodiscard]] std::vector<std::byte> address() const override;
+    void start(const Meeting& meeting, ArenaView arena, Delegate& delegate) override;
+
+    [[nodiscard]] Rank self() const noexcept override { return self_; }
+    [[nodiscard]] std::size_t ranks() const noexcept override { return ranks_; }
+    [[nodiscard]] Verb verb(Rank peer) const noexcept override { return verbs_[index(peer)]; }
+    void send(Rank to, std::span<const std::byte> record) override;
+    void flush() noexcept override;
+    bool progress() override;
+    void wait(Time deadline) override;
+    void wake() noexcept override { sleeper_.wake(); }
+    void fetch(Rank from, std::uint64_t offset, std::span<std::byte> into, Fetch& fetch) override;
+    [[nodiscard]] std::size_t backlog_bytes(Rank peer) const noexcept override;
+    void tick(Time now) override;
+    bool leave(Time deadline) override;
+    [[nodiscard]] Counters counters() const override;
+    [[nodiscard]] std::vector<std::string> describe() override;
+
+private:
+    /// What is expected from a peer next, and what came too early.
+    struct Inbound {
+        std::uint32_t expected = 0;
+        std::map<std::uint32_t, std::vector<std::uint64_t>> early;  ///< by sequence, aligned copies
+        std::size_t early_bytes = 0;
+    };
+
+    /// The same sums as Counters; written by the holder of the turn, read by anybody.
+    struct Sums {
+        std::atomic<std::uint64_t> records_sent{0}, messages_sent{0}, bytes_sent{0};
+        std::atomic<std::uint64_t> records_received{0}, messages_received{0}, bytes_received{0};
+        std::atomic<std::uint64_t> sleeps{0};
+    };
+
+    static ucs_status_t on_batch(void* self, const void*, std::size_t, void* data,
+                                 std::size_t bytes, const ucp_am_recv_param_t*) noexcept;
+    static ucs_status_t on_control(void* self, const void*, std::size_t, void* data,
+                                   std::size_t bytes, const ucp_am_recv_param_t*) noexcept;
+
+    static ucs_status_t on_chunk(void* self, const void* header, std::size_t header_bytes,
+                                 void* data, std::size_t bytes,
+                                 const ucp_am_recv_param_t* param) noexcept;
+
+    [[nodiscard]] bool believes(std::uint32_t sender, std::uint32_t incarnation);
+    void distrust(std::span<const std::byte> message, std::string_view fault);
+    void receive_batch(std::span<const std::byte> message);
+    void deliver(Rank from, std::span<const std::byte> message);
+    void stash(Rank from, std::uint32_t sequence, std::span<const std::byte> message);
+    void receive_control(std::span<const std::byte> message);
+
+    void work();
+    void settle();
+    void do_tick(Time now);
+    void lose(Rank peer, const std::string& reason, bool reachable);
+    void bury(Rank peer, const std::string& reason, bool reachable);
+    void take_leave_of(Rank peer);
+    void accuse_self(const Control& accusation, std::string_view reason);
+    void report_news();
+    void tell_of(ControlKind kind, Rank subject, std::string_view reason);
+    void fence(Rank peer);
+
+    const Settings settings_;
+    const std::size_t ranks_;
+    Rank self_{};
+    Delegate* delegate_ = nullptr;
+    std::vector<Verb> verbs_;
+
+    Outbox outbox_;
+    UcxNet net_;
+    UcxBulk bulk_;
+    Sleeper sleeper_;
+    Turn turn_;
+
+    std::optional<Membership> membership_;
+    std::vector<Inbound> inbound_;
+    std::vector<Membership::Death> losses_;  ///< to be reported by the next progress()
+    std::vector<std::uint8_t> fences_sent_;  ///< per peer: once per tick is enough
+    std::string fenced_because_;  ///< to be reported, when not empty
+    bool fenced_ = false;
+    bool leaving_ = false;
+    std::atomic<Time::rep> tick_due_{0};  ///< 0, or the time that tick() was given
+    bool news_ = false;                   ///< something waits for progress() to report it
+    std::atomic<bool> waiting_{false};    ///< a thread is inside wait()
+    Sums sums_;
+};
+
+}  // namespace mobula::transport
