@@ -42,6 +42,8 @@ node_heal() {
     fi
     on "$1" ip link set eth0 up
     ! silent "$1" || on head nft delete table netdev "cut-$1"
+    # Left alone, slurmd and slurmctld find each other again within half a minute; asked, at once.
+    on "$1" pkill -HUP -x slurmd || true
 }
 
 # Shaping is done on both ends of the cable, since a queue only holds what leaves a device. The
