@@ -33,7 +33,8 @@ std::string dataset_name(const Parameter& parameter) {
 std::string text_of(std::span<const std::size_t> shape) {
     std::string text;
     for (const std::size_t extent : shape) {
-        text += (text.empty() ? "" : "x") + std::to_string(extent);
+        if (!text.empty()) text += 'x';
+        text += std::to_string(extent);
     }
     return text;
 }

@@ -33,11 +33,13 @@ double tick_step(double range, double count) {
     return 10 * power;
 }
 
-/// Edges on round numbers around the values, apart by at least one step.
-void fit_y(Panel& panel, double lowest, double highest) {
-    const double step = tick_step(std::max(highest - lowest, 1e-6), 5);
-    panel.y_min = std::max(0.0, std::floor(lowest / step) * step);
-    panel.y_max = std::max(std::ceil(highest / step) * step, panel.y_min + step);
+/// Edges on round numbers around the values, at least `range_min` apart and within 0 .. limit.
+void fit_y(Panel& panel, double lowest, double highest, double range_min, double limit) {
+    highest = std::min(std::max(highest, lowest + range_min), limit);
+    lowest = std::max(std::min(lowest, highest - range_min), 0.0);
+    const double step = tick_step(highest - lowest, 5);
+    panel.y_min = std::floor(lowest / step + 1e-9) * step;
+    panel.y_max = std::min(std::ceil(highest / step - 1e-9) * step, limit);
 }
 
 std::string escaped(std::string_view text) {
@@ -142,9 +144,8 @@ std::string curve_svg(const Curve& curve, const std::string& title) {
     Panel accuracy{70, 80, 620, 260, x_max, 0, 1};
     Panel loss{70, 400, 620, 150, x_max, 0, 1};
     const auto [worst, best] = std::ranges::minmax(curve, {}, &Point::accuracy);
-    fit_y(accuracy, worst.accuracy * 100, best.accuracy * 100);
-    accuracy.y_max = std::min(accuracy.y_max, 100.0);
-    fit_y(loss, 0, std::ranges::max(curve, {}, &Point::loss).loss);
+    fit_y(accuracy, worst.accuracy * 100, best.accuracy * 100, 1, 100);
+    fit_y(loss, 0, std::ranges::max(curve, {}, &Point::loss).loss, 0.01, 1e9);
 
     svg += axes(accuracy, "test accuracy", " %");
     svg += polyline(accuracy, curve, "accuracy", [](const Point& p) { return p.accuracy * 100; });

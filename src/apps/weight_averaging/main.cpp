@@ -94,8 +94,8 @@ int driver(mobula::Job& job) {
                                           : fmt::format("Fashion-MNIST, weights averaged over {} "
                                                         "actors after every {} images each",
                                                         actors, settings.slice())));
-    std::fputs(("\n" + curve_table(state.curve)).c_str(), stdout);
-    std::printf("\nweights: %s\nlearning curve: %s\n", weights_path.c_str(), picture_path.c_str());
+    fmt::print("\n{}\nweights: {}\nlearning curve: {}\n", curve_table(state.curve),
+               weights_path.string(), picture_path.string());
     fmt::print("test accuracy {:.2f} %, {:.0f} images/s, {} images, {} actors, {} ranks\n",
                state.accuracy * 100, static_cast<double>(outcome.images) / outcome.seconds,
                outcome.images, actors, ranks);

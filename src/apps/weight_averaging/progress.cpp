@@ -62,7 +62,7 @@ std::string progress_bar(const ProgressState& state, std::size_t columns) {
         const std::size_t width = std::min(bar_columns_max, columns - used);
         const auto full =
             static_cast<std::size_t>(std::min(done, 1.0) * static_cast<double>(width));
-        line = "[" + std::string(full, '#') + std::string(width - full, '-') + "]";
+        line.append(1, '[').append(full, '#').append(width - full, '-').append(1, ']');
     }
     line += share + text;
     line.resize(std::min(line.size(), columns));
@@ -112,7 +112,7 @@ void Progress::add_point(const Point& point) {
         return;
     }
     state_.seconds = seconds();
-    std::fputs((progress_text(state_) + '\n').c_str(), out_);
+    fmt::print(out_, "{}\n", progress_text(state_));
     std::fflush(out_);
 }
 
@@ -129,7 +129,7 @@ void Progress::draw() {
     drawn_ = Clock::now();
     state_.seconds = seconds();
     // One column stays free: many terminals wrap as soon as the last one is written.
-    std::fputs(("\r" + progress_bar(state_, columns_ - 1) + "\033[K").c_str(), out_);
+    fmt::print(out_, "\r{}\033[K", progress_bar(state_, columns_ - 1));
     std::fflush(out_);
 }
 

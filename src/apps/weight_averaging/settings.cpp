@@ -26,6 +26,15 @@ CLI::Validator within(double lowest, double highest) {
     return validator;
 }
 
+/// CLI11's own conversion takes "-1" for the largest number that there is.
+CLI::Validator whole_number() {
+    return {[](const std::string& text) -> std::string {
+                const bool number = text.find_first_not_of("0123456789") == std::string::npos;
+                return number ? std::string() : "must be a whole number from 0 on, not " + text;
+            },
+            ""};
+}
+
 /// Counts are bounded so that no product of them overflows.
 constexpr double count_max = 1'000'000;
 
@@ -55,7 +64,8 @@ CommandLine parse(const std::vector<std::string>& arguments) {
         ->check(within(1e-9, 100));
     app.add_option("--outer-momentum", s.outer.momentum, "Momentum of --outer nesterov")
         ->check(within(0, 1));
-    app.add_option("--seed", s.seed, "Of the first weights and the order of the images [1]");
+    app.add_option("--seed", s.seed, "Of the first weights and the order of the images [1]")
+        ->check(whole_number());
     app.add_option("--data", s.data, "Folder of the four IDX files");
     app.add_option("--output", s.output,
                    "Folder for the weights (HDF5) and the learning curve (SVG)");
