@@ -1,14 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/ucx_bulk.hpp"
 
+#include <algorithm>
+#include <cstring>
 #include <mutex>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+
 namespace mobula::transport {
 
+namespace {
+
+// Above this a chunk is worth a rendezvous, which spares the receiver a copy.
+constexpr std::size_t eager_bytes_max = 16384;
+
+// Chunks of all transfers together: enough for any link, few enough to stay fair.
+constexpr std::size_t chunks_out_max = 64;
+
+// What a peer may have asked for and not got; more is a flood.
+constexpr std::size_t outgoing_max = 65536;
+constexpr std::uint32_t window_max = 64;
+
+// After a loss UCX completes what it had begun; should it not, nobody waits longer than this.
+constexpr auto wait_for_landing = std::chrono::seconds(2);
+
+}  // namespace
+
 UcxBulk::UcxBulk(const Settings& settings, UcxNet& net) : settings_(settings), net_(net) {}
+
 UcxBulk::~UcxBulk() = default;
-void UcxBulk::start(ArenaView arena, std::size_t) { arena_ = arena; }
+
+void UcxBulk::start(ArenaView arena, std::size_t ranks) {
+    arena_ = arena;
+    remote_extents_.resize(ranks);
+}
 
 void UcxBulk::request(Rank from, Verb verb, std::uint64_t offset, std::span<std::byte> into,
                       Fetch& fetch) {
@@ -23,23 +51,250 @@ std::vector<UcxBulk::Request> UcxBulk::swap_requests() {
     return std::exchange(requests_, {});
 }
 
-void UcxBulk::begin(const Request& request, bool) {
-    outcomes_.push_back({request.fetch, "transfers are not built yet"});
+void UcxBulk::begin(const Request& request, bool alive) {
+    if (!alive) {
+        outcomes_.push_back({request.fetch, fmt::format("rank {} is gone", index(request.from))});
+        return;
+    }
+    if (request.into.empty()) return outcomes_.push_back({request.fetch, {}});
+    auto transfer = std::make_unique<Incoming>();
+    transfer->bulk = this;
+    transfer->id = next_id_++;
+    transfer->request = request;
+    if (request.verb == Verb::get) {
+        ++reads_;
+    } else {
+        const std::size_t chunks =
+            (request.into.size() + settings_.chunk_bytes - 1) / settings_.chunk_bytes;
+        transfer->seen.resize(chunks);
+        net_.post(request.from,
+                  Control{.kind = ControlKind::pull,
+                          .id = transfer->id,
+                          .offset = request.offset,
+                          .bytes = request.into.size(),
+                          .chunk_bytes = static_cast<std::uint32_t>(settings_.chunk_bytes),
+                          .chunks_in_flight =
+                              static_cast<std::uint32_t>(settings_.chunks_in_flight)});
+    }
+    incoming_.emplace(transfer->id, std::move(transfer));
 }
 
-void UcxBulk::receive(Rank, const Control&, std::span<const std::byte>) {}
-void UcxBulk::pump() { (void)net_; }
-void UcxBulk::lose(Rank, std::string_view) {}
-
-void UcxBulk::report() {
-    for (const Outcome& outcome : std::exchange(outcomes_, {})) {
-        outcome.reason.empty() ? outcome.fetch->done() : outcome.fetch->failed(outcome.reason);
+void UcxBulk::receive(Rank from, const Control& control, std::span<const std::byte> tail) {
+    switch (control.kind) {
+        case ControlKind::pull: return serve_pull(from, control);
+        case ControlKind::want_key: return serve_key(from, control.id);
+        case ControlKind::key: return learn_key(from, control, tail);
+        case ControlKind::refused:
+            if (Incoming* transfer = find_incoming(from, control.id)) {
+                fail(*transfer, std::string(reinterpret_cast<const char*>(tail.data()),
+                                            tail.size()));
+            }
+            return;
+        default: return;
     }
 }
 
-ucs_status_t UcxBulk::receive_chunk(const ChunkHeader&, void*, std::size_t,
-                                    const ucp_am_recv_param_t&) {
-    return UCS_OK;
+void UcxBulk::do_pump() {
+    for (bool moved = true; moved && chunks_out_ < chunks_out_max;) {
+        moved = false;
+        // One chunk each in turn, so that a small transfer is not behind a large one.
+        for (auto of = outgoing_.begin(); of != outgoing_.end();) {
+            const auto at = of++;
+            if (at->lost || at->next == at->bytes.size() || at->in_flight >= at->window) continue;
+            send_chunk(at);
+            moved = true;
+        }
+    }
+    for (auto at = incoming_.begin(); at != incoming_.end();) {
+        Incoming& transfer = *(at++)->second;
+        if (transfer.failure) {
+            end_if_over(transfer);
+        } else if (reads_ > 0 && transfer.request.verb == Verb::get) {
+            read_more(transfer);
+        }
+    }
+}
+
+bool UcxBulk::lose(Rank peer, std::string_view reason) {
+    for (auto of = outgoing_.begin(); of != outgoing_.end();) {
+        const auto at = of++;
+        if (at->to != peer) continue;
+        at->lost = true;
+        if (at->in_flight == 0) outgoing_.erase(at);
+    }
+    bool is_landing = false;
+    for (auto at = incoming_.begin(); at != incoming_.end();) {
+        Incoming& transfer = *(at++)->second;
+        if (transfer.request.from != peer) continue;
+        is_landing = is_landing || transfer.landing > 0;
+        fail(transfer, std::string(reason));
+    }
+    return is_landing;
+}
+
+void UcxBulk::report() {
+    for (const Outcome& outcome : std::exchange(outcomes_, {})) {
+        if (outcome.reason.empty()) {
+            outcome.fetch->done();
+        } else {
+            outcome.fetch->failed(outcome.reason);
+        }
+    }
+}
+
+// ---- the owner's side of push
+
+void UcxBulk::serve_pull(Rank from, const Control& control) {
+    const bool inside =
+        control.offset <= arena_.bytes && control.bytes <= arena_.bytes - control.offset;
+    const bool sound = control.bytes > 0 && control.chunk_bytes > 0 &&
+                       control.chunks_in_flight > 0 && outgoing_.size() < outgoing_max;
+    if (!inside || !sound) {
+        const auto reason = fmt::format("{} bytes at {} were asked of rank {}, which {}",
+                                        control.bytes, control.offset, index(net_.self()),
+                                        inside ? "has too much to send already"
+                                               : "are not inside its arena");
+        return net_.post(from, Control{.kind = ControlKind::refused, .id = control.id},
+                         std::as_bytes(std::span(reason)));
+    }
+    outgoing_.push_back({.to = from,
+                         .id = control.id,
+                         .bytes = {arena_.base + control.offset, control.bytes},
+                         .chunk_bytes = control.chunk_bytes,
+                         .window = std::min(control.chunks_in_flight, window_max)});
+}
+
+void UcxBulk::send_chunk(std::list<Outgoing>::iterator of) {
+    native::UcpEndpoint* to = net_.endpoint(of->to);
+    if (to == nullptr) {
+        of->lost = true;
+        if (of->in_flight == 0) outgoing_.erase(of);
+        return;
+    }
+    const std::size_t bytes = std::min(of->chunk_bytes, of->bytes.size() - of->next);
+    auto* chunk = new Chunk{{static_cast<std::uint32_t>(index(net_.self())),
+                             static_cast<std::uint32_t>(index(net_.incarnation())), of->id,
+                             of->next},
+                            this,
+                            of};
+    ucp_request_param_t param{};
+    param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
+                         UCP_OP_ATTR_FIELD_FLAGS;
+    param.flags = bytes > eager_bytes_max ? UCP_AM_SEND_FLAG_RNDV : UCP_AM_SEND_FLAG_EAGER;
+    param.cb.send = &on_chunk_sent;
+    param.user_data = chunk;
+    const std::byte* from = of->bytes.data() + of->next;
+    of->next += bytes;
+    ++of->in_flight;
+    ++chunks_out_;
+    const auto request =
+        ucp_am_send_nbx(to->get(), static_cast<unsigned>(MessageId::chunk), &chunk->header,
+                        sizeof chunk->header, from, bytes, &param);
+    if (UCS_PTR_IS_ERR(request)) {
+        net_.note_failure(of->to, std::string(native::ucp_words(UCS_PTR_STATUS(request))));
+        of->lost = true;
+    }
+    if (!UCS_PTR_IS_PTR(request)) chunk_sent(chunk);
+}
+
+void UcxBulk::on_chunk_sent(void* request, ucs_status_t, void* user) noexcept {
+    auto* chunk = static_cast<Chunk*>(user);
+    chunk->bulk->chunk_sent(chunk);
+    ucp_request_free(request);
+}
+
+void UcxBulk::chunk_sent(Chunk* chunk) noexcept {
+    const auto of = chunk->of;
+    delete chunk;
+    --chunks_out_;
+    --of->in_flight;
+    if (of->in_flight == 0 && (of->lost || of->next == of->bytes.size())) outgoing_.erase(of);
+}
+
+// ---- the receiver's side
+
+UcxBulk::Incoming* UcxBulk::find_incoming(Rank from, std::uint64_t id) {
+    const auto at = incoming_.find(id);
+    if (at == incoming_.end() || at->second->request.from != from) return nullptr;
+    return at->second.get();
+}
+
+std::size_t UcxBulk::chunk_size_at(const Incoming& transfer, std::size_t offset) const {
+    return std::min(settings_.chunk_bytes, transfer.request.into.size() - offset);
+}
+
+ucs_status_t UcxBulk::receive_chunk(const ChunkHeader& header, void* data, std::size_t bytes,
+                                    const ucp_am_recv_param_t& param) {
+    const Rank from{header.sender};
+    Incoming* transfer = find_incoming(from, header.id);
+    // Nobody waits for it any more: UCX lets go of what is not taken.
+    if (transfer == nullptr || transfer->failure) return UCS_OK;
+    const std::size_t chunk = header.offset / settings_.chunk_bytes;
+    if (chunk >= transfer->seen.size() || header.offset % settings_.chunk_bytes != 0 ||
+        bytes != chunk_size_at(*transfer, header.offset) || transfer->seen[chunk]) {
+        net_.note_failure(from, "it sent a chunk that nobody asked for");
+        return UCS_OK;
+    }
+    transfer->seen[chunk] = true;
+    std::byte* into = transfer->request.into.data() + header.offset;
+    ++transfer->landing;
+    ++landing_;
+    if ((param.recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0) {
+        std::memcpy(into, data, bytes);
+        landed(*transfer, bytes, UCS_OK);
+        return UCS_OK;
+    }
+    ucp_request_param_t receive{};
+    receive.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
+    receive.cb.recv_am = &on_received;
+    receive.user_data = transfer;
+    const auto request = ucp_am_recv_data_nbx(net_.worker().get(), data, into, bytes, &receive);
+    if (!UCS_PTR_IS_PTR(request)) landed(*transfer, bytes, UCS_PTR_STATUS(request));
+    return UCS_INPROGRESS;
+}
+
+void UcxBulk::on_received(void* request, ucs_status_t status, std::size_t bytes,
+                          void* user) noexcept {
+    auto* transfer = static_cast<Incoming*>(user);
+    transfer->bulk->landed(*transfer, bytes, status);
+    ucp_request_free(request);
+}
+
+void UcxBulk::landed(Incoming& transfer, std::size_t bytes, ucs_status_t status) {
+    --transfer.landing;
+    --landing_;
+    if (status == UCS_OK) {
+        transfer.arrived += bytes;
+        bytes_fetched_.store(bytes_fetched() + bytes, std::memory_order_relaxed);
+        end_if_over(transfer);
+    } else {
+        fail(transfer, fmt::format("the transfer from rank {} broke off: {}",
+                                   index(transfer.request.from), native::ucp_words(status)));
+    }
+}
+
+void UcxBulk::fail(Incoming& transfer, std::string reason) {
+    if (!transfer.failure) {
+        transfer.failure = std::move(reason);
+        transfer.give_up = Clock::now() + wait_for_landing;
+    }
+    end_if_over(transfer);
+}
+
+void UcxBulk::end_if_over(Incoming& transfer) {
+    const bool whole = transfer.arrived == transfer.request.into.size();
+    if (transfer.landing > 0) {
+        if (!transfer.failure || Clock::now() < transfer.give_up) return;
+        log::warning(fmt::format("UCX keeps {} chunks of rank {}, which is gone", transfer.landing,
+                                 index(transfer.request.from)));
+        // UCX may still call back for this transfer, so its memory must outlive UCX.
+        (void)incoming_.at(transfer.id).release();
+    } else if (!whole && !transfer.failure) {
+        return;
+    }
+    outcomes_.push_back({transfer.request.fetch, whole ? std::string{} : *transfer.failure});
+    if (transfer.request.verb == Verb::get) --reads_;
+    incoming_.erase(transfer.id);
 }
 
 }  // namespace mobula::transport

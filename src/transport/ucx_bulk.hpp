@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/spinlock.hpp"
+#include "native/ucp.hpp"
 #include "transport/control.hpp"
 #include "transport/transport.hpp"
 #include "transport/ucx_net.hpp"
@@ -20,6 +23,10 @@ namespace mobula::transport {
 
 /// Moves large transfers between an arena and a peer's memory: by chunks that the owner pushes, or
 /// by reads of the receiver. The receiver starts either.
+///
+/// push: pull ->, <- chunk * n. The owner keeps few chunks in flight, so that many transfers share a
+/// link fairly; large chunks go by rendezvous and land where they belong without a copy.
+/// get: want_key ->, <- key (once per extent and peer), then one-sided reads.
 ///
 /// request() is *thread-safe*; everything else is *thread-bound* to whoever has the turn. Outcomes
 /// wait in here until report() is called, so that a Fetch hears of them from progress() alone.
@@ -30,6 +37,7 @@ public:
     UcxBulk(const UcxBulk&) = delete;
     UcxBulk& operator=(const UcxBulk&) = delete;
 
+    /// `arena` is what peers may ask for; borrowed.
     void start(ArenaView arena, std::size_t ranks);
 
     /// Notes a wish for take_requests().
@@ -46,27 +54,31 @@ public:
 
     /// The control messages that concern transfers: pull, refused, want_key, key.
     void receive(Rank from, const Control& control, std::span<const std::byte> tail);
+    /// An active message with a chunk.
+    ucs_status_t receive_chunk(const ChunkHeader& header, void* data, std::size_t bytes,
+                               const ucp_am_recv_param_t& param);
 
-    /// Sends what may go now; cheap when there is nothing.
-    void pump();
+    /// Starts what may go now; cheap when there is nothing.
+    void pump() {
+        if (busy()) do_pump();
+    }
 
-    /// Ends every transfer with the peer.
-    void lose(Rank peer, std::string_view reason);
+    /// Ends every transfer with the peer. True when UCX is still writing into memory of a fetch: the
+    /// link must be closed by force then, and the fetch fails when UCX has let go.
+    [[nodiscard]] bool lose(Rank peer, std::string_view reason);
 
     [[nodiscard]] bool has_outcomes() const noexcept { return !outcomes_.empty(); }
     /// Calls done() or failed() of the transfers that are over.
     void report();
 
+    /// Whether something of a transfer is under way.
+    [[nodiscard]] bool busy() const noexcept { return !outgoing_.empty() || !incoming_.empty(); }
+    /// Operations that UCX has not completed yet.
+    [[nodiscard]] std::size_t in_flight() const noexcept { return chunks_out_ + landing_; }
+
     [[nodiscard]] std::uint64_t bytes_fetched() const noexcept {
         return bytes_fetched_.load(std::memory_order_relaxed);
     }
-
-    /// Whether something of a transfer is under way.
-    [[nodiscard]] bool busy() const noexcept { return !pushes_.empty() || !incoming_.empty(); }
-
-    /// An active message with a chunk.
-    ucs_status_t receive_chunk(const ChunkHeader& header, void* data, std::size_t bytes,
-                               const ucp_am_recv_param_t& param);
 
 private:
     struct Request {
@@ -81,18 +93,93 @@ private:
         std::string reason;  ///< empty: done
     };
 
+    /// A transfer towards this rank.
+    struct Incoming {
+        UcxBulk* bulk = nullptr;
+        std::uint64_t id = 0;
+        Request request;
+        std::size_t asked = 0;         ///< verb get: bytes whose read has begun
+        std::size_t arrived = 0;       ///< bytes
+        std::vector<bool> seen;        ///< verb push: per chunk
+        std::uint32_t landing = 0;     ///< operations that UCX may still write for
+        std::optional<std::string> failure;
+        Time give_up{};                ///< with a failure: when to wait for UCX no longer
+    };
+
+    /// A transfer to a peer that has asked for it.
+    struct Outgoing {
+        Rank to{};
+        std::uint64_t id = 0;
+        std::span<const std::byte> bytes;
+        std::size_t chunk_bytes = 0;
+        std::size_t window = 0;
+        std::size_t next = 0;
+        std::size_t in_flight = 0;
+        bool lost = false;
+    };
+
+    /// One chunk on its way: UCX 1.13 wants the header to live as long as the send.
+    struct Chunk {
+        ChunkHeader header;
+        UcxBulk* bulk = nullptr;
+        std::list<Outgoing>::iterator of;
+    };
+
+    /// One read on its way.
+    struct Read {
+        Incoming* of = nullptr;
+        std::size_t bytes = 0;
+    };
+
+    /// What is known of one extent of a peer's arena.
+    struct RemoteExtent {
+        bool refused = false;
+        std::uint64_t address = 0;
+        std::uint64_t bytes = 0;
+        std::optional<native::UcpKey> key;
+    };
+
     std::vector<Request> swap_requests();
     void begin(const Request& request, bool alive);
+    void do_pump();
+
+    void serve_pull(Rank from, const Control& control);
+    void send_chunk(std::list<Outgoing>::iterator of);
+    void chunk_sent(Chunk* chunk) noexcept;
+    static void on_chunk_sent(void* request, ucs_status_t status, void* user) noexcept;
+
+    [[nodiscard]] Incoming* find_incoming(Rank from, std::uint64_t id);
+    [[nodiscard]] std::size_t chunk_size_at(const Incoming& transfer, std::size_t offset) const;
+    void landed(Incoming& transfer, std::size_t bytes, ucs_status_t status);
+    void fail(Incoming& transfer, std::string reason);
+    void end_if_over(Incoming& transfer);
+    static void on_received(void* request, ucs_status_t status, std::size_t bytes,
+                            void* user) noexcept;
+
+    void serve_key(Rank from, std::uint64_t extent);
+    void learn_key(Rank from, const Control& control, std::span<const std::byte> key);
+    void read_more(Incoming& transfer);
+    static void on_read(void* request, ucs_status_t status, void* user) noexcept;
 
     const Settings settings_;
     UcxNet& net_;
     ArenaView arena_;
+
     Spinlock requests_lock_;
     std::vector<Request> requests_;
     std::atomic<bool> requested_{false};
-    std::vector<int> pushes_, incoming_;
+
+    std::uint64_t next_id_ = 1;
+    std::map<std::uint64_t, std::unique_ptr<Incoming>> incoming_;
+    std::list<Outgoing> outgoing_;
+    std::size_t chunks_out_ = 0;
+    std::size_t landing_ = 0;
+    std::size_t reads_ = 0;  ///< transfers by verb get
     std::vector<Outcome> outcomes_;
     std::atomic<std::uint64_t> bytes_fetched_{0};
+
+    std::map<std::uint64_t, native::UcpMemory> own_extents_;
+    std::vector<std::map<std::uint64_t, RemoteExtent>> remote_extents_;  ///< per rank
 };
 
 }  // namespace mobula::transport

@@ -60,6 +60,7 @@ ucs_status_t UcxTransportImpl::on_chunk(void* self, const void* header, std::siz
 }
 
 bool UcxTransportImpl::believes(std::uint32_t sender, std::uint32_t incarnation) {
+    if (ended_) return false;
     const Rank rank{sender};
     const auto verdict = membership_->hears(rank, Incarnation{incarnation});
     if (verdict == Membership::Verdict::fence) fence(rank);
@@ -147,6 +148,7 @@ void UcxTransportImpl::receive_control(std::span<const std::byte> message) {
 }
 
 void UcxTransportImpl::accuse_self(const Control& accusation, std::string_view reason) {
+    if (ended_) return;
     const Rank accuser{accusation.sender};
     const auto verdict = membership_->hears(accuser, Incarnation{accusation.incarnation});
     if (verdict == Membership::Verdict::drop) return;

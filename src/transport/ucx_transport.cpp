@@ -57,7 +57,13 @@ UcxTransportImpl::UcxTransportImpl(const Settings& settings, std::size_t ranks,
       inbound_(ranks),
       fences_sent_(ranks) {}
 
-UcxTransportImpl::~UcxTransportImpl() = default;
+UcxTransportImpl::~UcxTransportImpl() {
+    ended_ = true;
+    (void)net_.close_all(Clock::now());
+    // What UCX still has must be over before its memory goes; a forced close ends it soon.
+    const Time latest = Clock::now() + std::chrono::seconds(2);
+    while (net_.in_flight() + bulk_.in_flight() > 0 && Clock::now() < latest) net_.progress();
+}
 
 std::vector<std::byte> UcxTransportImpl::address() const { return net_.worker().address(); }
 
@@ -211,7 +217,7 @@ void UcxTransportImpl::lose(Rank peer, const std::string& reason, bool reachable
 
 void UcxTransportImpl::bury(Rank peer, const std::string& reason, bool reachable) {
     outbox_.close(peer);
-    bulk_.lose(peer, reason);
+    if (bulk_.lose(peer, reason)) reachable = false;
     inbound_[index(peer)].early.clear();
     losses_.push_back({peer, reason});
     news_ = true;
@@ -228,7 +234,7 @@ void UcxTransportImpl::bury(Rank peer, const std::string& reason, bool reachable
 void UcxTransportImpl::take_leave_of(Rank peer) {
     if (!membership_->declare_left(peer)) return;
     outbox_.close(peer);
-    bulk_.lose(peer, fmt::format("rank {} has left the job", index(peer)));
+    if (bulk_.lose(peer, fmt::format("rank {} has left the job", index(peer)))) net_.close(peer);
     tell_of(ControlKind::left, peer, {});
 }
 
@@ -247,7 +253,7 @@ void UcxTransportImpl::tell_of(ControlKind kind, Rank subject, std::string_view 
 }
 
 void UcxTransportImpl::fence(Rank peer) {
-    if (std::exchange(fences_sent_[index(peer)], 1) != 0) return;
+    if (std::exchange(fences_sent_[index(peer)], 1) != 0 || !net_.is_connected(peer)) return;
     constexpr std::string_view words = "it was not heard of for too long";
     net_.post(peer,
               Control{.kind = ControlKind::death,
