@@ -181,9 +181,22 @@ void decode(Reader& reader, void* place) {
     }
 }
 
+/// About how many bytes a value has, to place tasks near their data; cheap to tell.
+template <class T>
+[[nodiscard]] std::size_t weight_of(const T& value) noexcept {
+    if constexpr (requires { value.weight(); }) {
+        return value.weight();
+    } else if constexpr (requires { value.size(); typename T::value_type; }) {
+        return sizeof(T) + value.size() * sizeof(typename T::value_type);
+    } else {
+        return sizeof(T);
+    }
+}
+
 /// What the engine knows of a value's type once it is erased.
 struct TypeInfo {
     std::size_t size, alignment;
+    std::size_t (*weight)(const void*) noexcept;
     void (*destroy)(void*) noexcept;
     void (*encode)(const void*, Writer&);
     void (*decode)(Reader&, void*);
@@ -193,6 +206,7 @@ struct TypeInfo {
 template <Value T>
 inline constexpr TypeInfo type_info{
     sizeof(T), alignof(T),
+    [](const void* value) noexcept { return weight_of(*static_cast<const T*>(value)); },
     [](void* value) noexcept { static_cast<T*>(value)->~T(); },
     [](const void* value, Writer& writer) { encode(writer, *static_cast<const T*>(value)); },
     [](Reader& reader, void* place) { decode<T>(reader, place); }, Plain<T>};

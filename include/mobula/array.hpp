@@ -66,6 +66,9 @@ public:
     [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return data()[i]; }
     [[nodiscard]] std::span<const T> span() const noexcept { return {data(), size()}; }
 
+    /// Bytes of the elements.
+    [[nodiscard]] std::size_t weight() const noexcept { return size() * sizeof(T); }
+
     /// Only for whoever made the array, before it was given away.
     [[nodiscard]] T* mutable_data() noexcept { return reinterpret_cast<T*>(buffer_.data()); }
 

@@ -29,7 +29,7 @@ int run(int argc, char** argv, int (*driver)(Job&));
 [[nodiscard]] inline unsigned node() noexcept { return detail::surroundings().node; }
 [[nodiscard]] inline unsigned nodes() noexcept { return detail::surroundings().nodes; }
 /// The thread that runs the calling task, 0 .. workers()-1 on its rank.
-[[nodiscard]] inline unsigned worker() noexcept { return detail::surroundings().worker; }
+[[nodiscard]] inline unsigned worker_id() noexcept { return detail::surroundings().worker; }
 [[nodiscard]] inline unsigned workers() noexcept { return detail::surroundings().workers; }
 /// The GPUs given to the calling task or actor, as CUDA device numbers of its rank.
 [[nodiscard]] inline std::vector<unsigned> gpus() { return detail::task_gpus(); }

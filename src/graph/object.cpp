@@ -69,7 +69,7 @@ void decode_value(Object& object, const TypeInfo& type) {
     FailurePtr failure;
     try {
         void* const place = make_place(object, type);
-        detail::Reader reader(encoded->stream, encoded->attachments, encoded->references);
+        detail::Reader reader(encoded->bytes(), encoded->attachments, encoded->references);
         type.decode(reader, place);
     } catch (...) {
         drop_place(object);
@@ -118,6 +118,7 @@ void drop_place(Object& object) noexcept {
 
 void complete(Object& object) noexcept {
     object.lock.lock();
+    object.producer = nullptr;
     Waiter* const fired = object.waiters != nullptr ? take_waiters(object, true) : nullptr;
     object.state.store(State::ready, std::memory_order_release);
     object.lock.unlock();
@@ -132,6 +133,7 @@ void complete(Object& object, Encoded* encoded) noexcept {
         return;
     }
     object.content.encoded = encoded;
+    object.producer = nullptr;
     Waiter* const fired = take_waiters(object, true);
     object.state.store(State::encoded, std::memory_order_release);
     object.lock.unlock();
@@ -144,6 +146,7 @@ bool locate(Object& object) noexcept {
         object.lock.unlock();
         return false;
     }
+    object.producer = nullptr;
     Waiter* const fired = take_waiters(object, false);
     const bool wanted = object.waiters != nullptr;
     object.state.store(State::located, std::memory_order_release);
@@ -159,6 +162,7 @@ void fail(Object& object, FailurePtr failure) noexcept {
         return;
     }
     object.content.failure = new FailurePtr(std::move(failure));
+    object.producer = nullptr;
     Waiter* const fired = take_waiters(object, true);
     object.state.store(State::failed, std::memory_order_release);
     object.lock.unlock();
@@ -199,6 +203,12 @@ void* value_of(Object& object, const TypeInfo& type) {
             default: check(false, "the value of an object was read before it was here");
         }
     }
+}
+
+std::unique_ptr<Encoded> copy_encoded(Object& object) {
+    std::lock_guard guard(object.lock);
+    if (object.state.load(std::memory_order_relaxed) != State::encoded) return nullptr;
+    return std::make_unique<Encoded>(*object.content.encoded);
 }
 
 const FailurePtr& failure_of(const Object& object) noexcept { return *object.content.failure; }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <mobula/detail/engine.hpp>
@@ -24,8 +25,15 @@ using detail::Waiter;
 /// A value in the form in which it travels.
 struct Encoded {
     std::vector<std::byte> stream;
+    Buffer stream_block;           ///< instead of `stream`, where that is large
+    std::size_t stream_bytes = 0;  ///< of stream_block
     std::vector<Buffer> attachments;
     std::vector<CellPtr> references;
+
+    [[nodiscard]] std::span<const std::byte> bytes() const noexcept {
+        if (stream_block) return {stream_block.data(), stream_bytes};
+        return stream;
+    }
 };
 
 /// What a rank knows of an object that other ranks know too; see runtime/shared.hpp. The base is
@@ -44,22 +52,21 @@ enum class State : std::uint8_t {
 
 /// An object as this rank sees it: 64 bytes, small values inside. Thread-safe.
 ///
-/// The lock guards `waiters`, the change of `state` and the decoding; a value is written before
-/// the state says so and is not changed again.
+/// The lock guards `waiters`, `producer`, the change of `state` and the decoding; a value is written
+/// before the state says so and is not changed again.
 struct Object : detail::Cell {
     static constexpr std::size_t inline_bytes = 16;
 
     Spinlock lock;
     std::atomic<State> state{State::pending};
     bool value_inside = false;  ///< `content.value` points to `inside`
-    std::uint32_t slot = 0;     ///< in the owner's table; 0: known on this rank only
+    Task* producer = nullptr;   ///< until it is done: the task of this rank that makes it
     const TypeInfo* type = nullptr;
     Waiter* waiters = nullptr;
     union Content {
-        Task* producer;          ///< pending: who makes it, if it is made by a task of this rank
-        void* value;             ///< ready, or pending with the place made
-        Encoded* encoded;        ///< encoded
-        FailurePtr* failure;     ///< failed
+        void* value;          ///< ready, or pending with the place made
+        Encoded* encoded;     ///< encoded
+        FailurePtr* failure;  ///< failed
     } content{nullptr};
     Shared* shared = nullptr;
     alignas(16) std::byte inside[inline_bytes];
@@ -104,6 +111,8 @@ bool remove_waiter(Object& object, Waiter& waiter) noexcept;
 /// The value of an object that is here: decodes it if need be (user code, which must not wait for
 /// objects). Throws its failure; an encoded value that cannot be decoded fails the object.
 [[nodiscard]] void* value_of(Object& object, const TypeInfo& type);
+/// The travelling form of a value that came encoded and was not read yet, else null.
+[[nodiscard]] std::unique_ptr<Encoded> copy_encoded(Object& object);
 [[nodiscard]] const FailurePtr& failure_of(const Object& object) noexcept;
 
 }  // namespace mobula::graph

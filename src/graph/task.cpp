@@ -28,7 +28,7 @@ Task* new_task(const FunctionInfo& info, std::uint32_t references) {
     for (std::uint32_t i = 0; i < info.results; ++i) {
         Object* object = new_object(references);
         object->type = info.result_types[i];
-        object->content.producer = task;
+        object->producer = task;
         task->results(i) = object;
     }
     return task;
@@ -42,7 +42,9 @@ void destroy_arguments(Task& task) noexcept { task.info->destroy(arguments(task)
 
 void free_task(Task& task) noexcept {
     for (std::uint32_t i = 0; i < task.info->results; ++i) CellPtr{task.results(i)};
+    CellPtr{task.actor};
     Scope::release(task.scope);
+    Scope::release(task.children.load(std::memory_order_relaxed));
     delete task.extra;
     const std::size_t bytes = task.bytes;
     task.~Task();
@@ -71,25 +73,28 @@ namespace {
 struct Awaiting {
     Task* task;
     bool needs_value;
-    void (*fire)(detail::Waiter&) noexcept;
+    const InputEvents* events;
 };
 
 }  // namespace
 
-bool await_inputs(Task& task, bool needs_value, void (*fire)(detail::Waiter&) noexcept) {
+bool await_inputs(Task& task, bool needs_value, const InputEvents& events) {
     // One more than there are inputs, so that none of them can be the last while this goes on.
     task.missing.store(1, std::memory_order_relaxed);
-    Awaiting awaiting{&task, needs_value, fire};
+    Awaiting awaiting{&task, needs_value, &events};
     task.info->visit(
         arguments(task),
         [](Input& input, void* context) {
             const Awaiting& wait = *static_cast<Awaiting*>(context);
             input.task = wait.task;
-            input.fire = wait.fire;
+            input.fire = wait.events->fire;
             input.needs_value = wait.needs_value;
             wait.task->missing.fetch_add(1, std::memory_order_relaxed);
-            if (!add_waiter(Object::of(*input.cell), input)) {
+            Object& object = Object::of(*input.cell);
+            if (!add_waiter(object, input)) {
                 wait.task->missing.fetch_sub(1, std::memory_order_relaxed);
+            } else if (object.shared != nullptr) {
+                wait.events->want(object, wait.needs_value);
             }
         },
         &awaiting);

@@ -18,19 +18,16 @@ namespace mobula::graph {
 using detail::FunctionInfo;
 using detail::Input;
 
-struct ActorInstance;  // worker side of an actor, see runtime/actors.hpp
-struct StreamState;    // producer side of a stream, see runtime/streams.hpp
-
 /// What only some tasks have: kept apart so that the others do not pay for it.
 struct TaskExtra {
     TaskOptions options;
-    ActorInstance* actor = nullptr;        ///< whose method or constructor it is, on its rank
-    ObjectId actor_id{};                   ///< the same for everyone
-    detail::CellPtr actor_cell;            ///< keeps the actor until the call is over
-    StreamState* stream = nullptr;
-    std::vector<ObjectId> more_homes;      ///< of results beyond the first, for another owner
-    std::vector<unsigned> gpus;            ///< given while it runs
-    bool holds_resources = false;
+    bool demands = false;            ///< more than the one worker that runs it
+    bool holds = false;              ///< the demands are taken from the rank's resources
+    std::vector<unsigned> gpus;      ///< given while it runs
+    void* actor = nullptr;           ///< the actor it is for, on the actor's rank
+    void* stream = nullptr;          ///< the producer's side of its stream
+    void* line = nullptr;            ///< the caller's earlier calls that it waits behind
+    unsigned max_concurrency = 1;    ///< of the actor that it constructs
 };
 
 }  // namespace mobula::graph
@@ -41,29 +38,40 @@ namespace mobula::detail {
 /// inputs it waits for, a queue, the worker that runs it, or the table of what other ranks run.
 struct Task {
     enum class Phase : std::uint8_t {
-        binding,   ///< inputs are being looked at
         waiting,   ///< for inputs to exist, then for their bytes
         queued,    ///< in a queue of this rank
         sent,      ///< another rank has it
         running,
-        over,
+        over,      ///< cancelled before it ran; whoever has it frees it
     };
 
     Task* next = nullptr;
     const FunctionInfo* info = nullptr;
     graph::TaskExtra* extra = nullptr;
     graph::Scope* scope = nullptr;         ///< of the task that submitted it
+    std::atomic<graph::Scope*> children{nullptr};  ///< of those that it submits itself
     std::atomic<std::uint32_t> missing{0};
-    std::atomic<Phase> phase{Phase::binding};
-    bool placed = false;                   ///< its rank is chosen
+    std::atomic<Phase> phase{Phase::waiting};
+    bool bound = false;                    ///< must run on this rank
+    bool foreign = false;                  ///< another rank owns it; `where` is that rank
     std::atomic<bool> cancelled{false};
     std::uint8_t attempt = 0;
-    Rank where{};                          ///< who runs it, while sent
+    Rank where{};                          ///< who runs it while sent; whose it is if foreign
     std::uint32_t bytes = 0;               ///< of the whole block
-    ObjectId home{};                       ///< of the first result, when another rank owns it
-    bool foreign = false;                  ///< `home` counts
+    TaskKey key{};                         ///< in its owner's table, while sent or foreign
+    std::uint32_t results_left = 0;        ///< that have not come back, while sent
+    Cell* actor = nullptr;                 ///< whose method or constructor it is; a reference
     graph::Object* result = nullptr;       ///< the first result's object on this rank
     graph::Object** more_results = nullptr;
+
+    /// Goes on to the next phase, unless it was cancelled.
+    [[nodiscard]] bool advance(Phase to) noexcept {
+        Phase seen = phase.load(std::memory_order_acquire);
+        while (seen != Phase::over) {
+            if (phase.compare_exchange_weak(seen, to, std::memory_order_acq_rel)) return true;
+        }
+        return false;
+    }
 
     [[nodiscard]] graph::Object*& results(std::uint32_t number) noexcept {
         return number == 0 ? result : more_results[number - 1];
@@ -86,11 +94,16 @@ void destroy_arguments(Task& task) noexcept;
 [[nodiscard]] std::string name_of(const Task& task);
 [[nodiscard]] bool is_cancelled(const Task& task) noexcept;
 
+/// What happens to a task that waits for its inputs.
+struct InputEvents {
+    void (*fire)(detail::Waiter& input) noexcept;          ///< one is there; see arrived()
+    void (*want)(Object& object, bool needs_value);  ///< one is known to other ranks: ask for it
+};
+
 /// Makes the task wait for those of its inputs that do not exist yet, or whose bytes are not here
 /// yet. Returns true when there is none: the caller goes on with the task. Else `fire` is called
 /// once for each, and the last of them (missing becomes 0) goes on.
-[[nodiscard]] bool await_inputs(Task& task, bool needs_value,
-                                void (*fire)(detail::Waiter&) noexcept);
+[[nodiscard]] bool await_inputs(Task& task, bool needs_value, const InputEvents& events);
 /// Whether the input that fired was the last.
 [[nodiscard]] inline bool arrived(Task& task) noexcept {
     return task.missing.fetch_sub(1, std::memory_order_acq_rel) == 1;

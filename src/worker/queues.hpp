@@ -41,6 +41,22 @@ public:
         return task;
     }
 
+    /// Takes out up to `count` tasks of the usual priority that `wanted` accepts, as a list.
+    template <class Wanted>
+    [[nodiscard]] Task* remove(std::size_t count, Wanted&& wanted) {
+        std::lock_guard guard(lock_);
+        Line kept, removed;
+        std::size_t taken = 0;
+        while (Task* const task = usual_.pop()) {
+            const bool take = taken < count && wanted(*task);
+            taken += take ? 1 : 0;
+            (take ? removed : kept).push(*task);
+        }
+        usual_ = kept;
+        size_.store(size_.load(std::memory_order_relaxed) - taken, std::memory_order_relaxed);
+        return removed.first;
+    }
+
     [[nodiscard]] std::size_t size() const noexcept {
         return size_.load(std::memory_order_relaxed);
     }

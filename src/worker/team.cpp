@@ -51,13 +51,13 @@ void Team::stop() noexcept {
 }
 
 void Team::push(Task& task) {
-    ready_.push(task);
+    (task.bound || task.foreign ? fixed_ : ready_).push(task);
     if (asleep_.load(std::memory_order_relaxed) != 0) wake_one();
 }
 
 void Team::push_next(Task& task) {
     const bool plain = task.extra == nullptr || task.extra->options.priority == 0;
-    if (this_worker == nullptr || !plain) return push(task);
+    if (this_worker == nullptr || !plain || task.bound || task.foreign) return push(task);
     this_worker->deque.push(task);
     if (asleep_.load(std::memory_order_relaxed) != 0) wake_one();
 }
@@ -69,7 +69,7 @@ void Team::wake_one() noexcept {
 }
 
 std::size_t Team::backlog() const noexcept {
-    std::size_t tasks = ready_.size();
+    std::size_t tasks = ready_.size() + fixed_.size();
     for (const auto& worker : workers_) tasks += worker->deque.size();
     return tasks;
 }
@@ -80,6 +80,17 @@ Task* Team::take() {
         if (Task* const task = worker->deque.pop_oldest()) return task;
     }
     return nullptr;
+}
+
+Task* Team::take_any() {
+    Task* const task = take();
+    return task != nullptr ? task : fixed_.pop();
+}
+
+Task* Team::take_foreign(Rank owner, std::size_t count) {
+    return fixed_.remove(count, [&](const Task& task) {
+        return task.foreign && task.where == owner && task.actor == nullptr;
+    });
 }
 
 Task* Team::steal(const Worker& thief) noexcept {

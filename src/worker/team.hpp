@@ -75,14 +75,20 @@ public:
         return stopping_.load(std::memory_order_acquire);
     }
 
-    /// A task that became ready: behind the others of the rank.
+    /// A task that became ready: behind the others of the rank. Tasks that must run on this rank
+    /// (`bound`) and those of other ranks (`foreign`) are kept apart from those that may be sent.
     void push(Task& task);
     /// A task that became ready through what the calling worker did: it is the next it takes.
     void push_next(Task& task);
     /// Ready tasks that no worker has taken.
     [[nodiscard]] std::size_t backlog() const noexcept;
-    /// Takes the oldest ready task away, to send it elsewhere; or null.
+    /// Takes the oldest ready task that may be sent to another rank away; or null.
     [[nodiscard]] Task* take();
+    /// Takes up to `count` waiting tasks of another rank away, to give them back; as a list.
+    [[nodiscard]] Task* take_foreign(Rank owner, std::size_t count);
+
+    /// Any ready task, to free it after the end; or null.
+    [[nodiscard]] Task* take_any();
 
     /// The caller, for whoever shall wake it up.
     [[nodiscard]] Sleeper sleeper(std::binary_semaphore& for_a_thread) noexcept;
@@ -118,7 +124,8 @@ private:
 
     Settings settings_;
     Delegate& delegate_;
-    ReadyQueue ready_;
+    ReadyQueue ready_;  ///< tasks of this rank that may run anywhere
+    ReadyQueue fixed_;  ///< tasks that must run here
     std::vector<std::unique_ptr<Worker>> workers_;
     Timers timers_;
     std::thread communication_;

@@ -123,7 +123,9 @@ Task* Worker::next_task() noexcept {
         if (Task* const task = deque.pop_newest()) return task;
     }
     until_shared_ = own_tasks_in_a_row;
-    if (Task* const task = team_.ready_.pop()) return task;
+    fixed_first_ = !fixed_first_;
+    if (Task* const task = (fixed_first_ ? team_.fixed_ : team_.ready_).pop()) return task;
+    if (Task* const task = (fixed_first_ ? team_.ready_ : team_.fixed_).pop()) return task;
     if (Task* const task = deque.pop_newest()) return task;
     return team_.steal(*this);
 }
@@ -141,7 +143,7 @@ bool Worker::anything_to_do() {
         std::lock_guard guard(resumed_lock_);
         if (resumed_first_ != nullptr) return true;
     }
-    if (!deque.empty() || !team_.ready_.empty()) return true;
+    if (!deque.empty() || !team_.ready_.empty() || !team_.fixed_.empty()) return true;
     for (const auto& other : team_.workers_) {
         if (!other->deque.empty()) return true;
     }
@@ -159,7 +161,7 @@ void Worker::wait_for_work() {
     do {
         team_.delegate_.poll();
         work = any_resumed_.load(std::memory_order_acquire) || deque.size() != 0 ||
-               team_.ready_.size() != 0 || team_.stopping();
+               team_.ready_.size() != 0 || team_.fixed_.size() != 0 || team_.stopping();
     } while (!work && ticks_now() - start < spin);
     if (!work) fall_asleep();
     last_poll_ = ticks_now();

@@ -56,6 +56,7 @@ private:
     std::atomic<std::size_t> suspended_{0};
     std::uint64_t last_poll_ = 0;
     unsigned until_shared_ = 0;
+    bool fixed_first_ = false;
 
     Spinlock resumed_lock_;
     Fiber* resumed_first_ = nullptr;

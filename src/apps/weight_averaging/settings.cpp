@@ -47,6 +47,8 @@ CommandLine parse(const std::vector<std::string>& arguments) {
         "Trains ConvNets in actors on Fashion-MNIST and averages their weights after every round.",
         "weight_averaging");
     app.option_defaults()->always_capture_default();
+    // Scripts add to what they were given: the later one counts.
+    app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     const auto count = within(1, count_max);
     app.add_option("--actors", s.actors, "Actors, each with a ConvNet of its own")
         ->check(within(1, 4096));

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/actors.hpp"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "runtime/engine.hpp"
+
+namespace mobula::runtime {
+
+using wire::Kind;
+using wire::RecordReader;
+using wire::RecordWriter;
+
+namespace {
+
+/// Callers that are actors get numbers apart from those of tasks.
+constexpr std::uint64_t actor_callers = std::uint64_t{1} << 63U;
+
+FailurePtr died(const std::string& reason) {
+    auto failure = std::make_shared<graph::Failure>();
+    failure->kind = graph::FailureKind::actor_died;
+    failure->message = reason;
+    return failure;
+}
+
+}  // namespace
+
+Actors::~Actors() {
+    for (auto& [id, instance] : instances_) {
+        if (instance->self == nullptr) continue;
+        if (instance->constructed) instance->info->destroy(instance->self);
+        ::operator delete(instance->self, std::align_val_t{instance->info->alignment});
+    }
+}
+
+// ---- the caller's side ----
+
+detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
+    graph::TaskExtra& extra = graph::extra_of(task);
+    extra.options.name = options.name;
+    extra.options.cpus = options.cpus;
+    extra.options.gpus = options.gpus;
+    extra.options.resources = options.resources;
+    extra.options.placement = options.placement;
+    extra.options.max_retries = 0;
+    extra.max_concurrency = std::max(options.max_concurrency, 1U);
+    extra.demands = options.cpus > 0 || options.gpus > 0 || !options.resources.empty() ||
+                    options.placement.kind == Placement::Kind::bundle;
+    Rank rank{};
+    try {
+        rank = engine_.resources.choose_for_actor(extra.options, extra.demands);
+    } catch (...) {
+        graph::destroy_arguments(task);
+        graph::free_task(task);
+        throw;
+    }
+    Object& cell = *task.result;
+    const ObjectId id = engine_.exchange.publish(cell, &rank);
+    task.actor = detail::CellPtr::share(cell).release();
+    detail::CellPtr handle = detail::CellPtr::share(cell);
+    if (!options.name.empty()) {
+        try {
+            engine_.names.enter(options.name, cell, id, rank);
+        } catch (...) {
+            graph::destroy_arguments(task);
+            graph::free_task(task);
+            throw;
+        }
+    }
+    // Nothing waits before a constructor, but it is a line's first call all the same.
+    call(cell, task);
+    return handle;
+}
+
+void Actors::call(Object& actor, Task& task) {
+    if (task.actor == nullptr) task.actor = detail::CellPtr::share(actor).release();
+    static const graph::InputEvents events{
+        [](detail::Waiter& waiter) noexcept {
+            Task& waiting = *static_cast<detail::Input&>(waiter).task;
+            if (graph::arrived(waiting)) Engine::current().actors.line_ready(waiting);
+        },
+        [](Object& object, bool value) { Engine::current().exchange.want(object, value); }};
+
+    const worker::Frame* const frame = worker::Team::frame();
+    const LineKey key{frame == nullptr ? 0 : frame->caller, &actor};
+    Lock lock(lines_mutex_);
+    const auto found = lines_.find(key);
+    // A call that must wait for others, or for its inputs, needs its line's address.
+    if (found == lines_.end()) {
+        if (graph::await_inputs(task, false, events)) {
+            lock.unlock();
+            return dispatch(task);
+        }
+        auto line = std::make_unique<Line>();
+        line->key = key;
+        line->calls.push_back(&task);
+        graph::extra_of(task).line = line.get();
+        lines_.emplace(key, std::move(line));
+        return;
+    }
+    Line& line = *found->second;
+    line.calls.push_back(&task);
+    graph::extra_of(task).line = &line;
+    const bool ready = graph::await_inputs(task, false, events);
+    lock.unlock();
+    if (ready) line_ready(task);
+}
+
+/// The call's inputs exist: it goes out, with all that wait behind it and are ready too, unless an
+/// earlier one is not.
+void Actors::line_ready(Task& task) {
+    Lock lock(lines_mutex_);
+    task.bound = true;  // marks that it may leave its line
+    auto* const line = static_cast<Line*>(task.extra->line);
+    while (!line->calls.empty() && line->calls.front()->bound) {
+        Task& first = *line->calls.front();
+        line->calls.pop_front();
+        first.bound = false;
+        // Out under the lock: a later call of this caller must not overtake it.
+        dispatch(first);
+    }
+    if (line->calls.empty()) lines_.erase(LineKey(line->key));
+}
+
+void Actors::dispatch(Task& task) {
+    const auto [id, rank] = engine_.exchange.actor_of(Object::of(*task.actor));
+    const bool construct = task.info->actor != nullptr;
+    if (rank != engine_.self()) return engine_.dispatcher.send(task, rank);
+    receive(task, id, construct);
+    arrive(task);
+}
+
+void Actors::kill(Object& actor) {
+    const auto [id, rank] = engine_.exchange.actor_of(actor);
+    const std::string reason =
+        "the actor was killed by rank " + std::to_string(index(engine_.self()));
+    if (rank == engine_.self()) return kill_here(id, reason);
+    RecordWriter record(Kind::kill_actor);
+    record.put(id).text(reason);
+    engine_.network.send(rank, record);
+}
+
+void Actors::ended(const ObjectId& id, Rank rank) {
+    engine_.names.leave(id);
+    if (rank == engine_.self()) return end(id);
+    RecordWriter record(Kind::end_actor);
+    record.put(id);
+    engine_.network.send(rank, record);
+}
+
+// ---- the actor's rank ----
+
+Actors::Instance& Actors::instance(const ObjectId& id) {
+    std::unique_ptr<Instance>& entry = instances_[id];
+    if (!entry) {
+        entry = std::make_unique<Instance>();
+        entry->id = id;
+        entry->caller = actor_callers + next_caller_++;
+    }
+    return *entry;
+}
+
+void Actors::receive(Task& task, const ObjectId& id, bool construct) {
+    Lock lock(mutex_);
+    Instance& target = instance(id);
+    graph::extra_of(task).actor = &target;
+    task.bound = true;
+    if (construct) {
+        target.info = task.info->actor;
+        target.max_concurrency = task.extra->max_concurrency;
+        target.constructor = &task;
+    } else {
+        target.mailbox.push_back(&task);
+    }
+}
+
+void Actors::arrive(Task& task) {
+    static const graph::InputEvents events{
+        [](detail::Waiter& waiter) noexcept {
+            Task& waiting = *static_cast<detail::Input&>(waiter).task;
+            if (graph::arrived(waiting)) Engine::current().actors.arrive_here(waiting);
+        },
+        [](Object& object, bool value) { Engine::current().exchange.want(object, value); }};
+    if (graph::await_inputs(task, true, events)) arrive_here(task);
+}
+
+/// All that the call needs is on this rank.
+void Actors::arrive_here(Task& task) {
+    Lock lock(mutex_);
+    static_cast<void>(task.advance(Task::Phase::queued));
+    pump(*static_cast<Instance*>(task.extra->actor), lock);
+}
+
+bool Actors::over(const Instance& instance) const {
+    return instance.ended && instance.constructor == nullptr && !instance.constructing &&
+           instance.running == 0 && instance.mailbox.empty();
+}
+
+/// Starts what may start. Gives the lock up.
+void Actors::pump(Instance& instance, Lock& lock) {
+    std::vector<Task*> start, refused;
+    const auto arrived = [](const Task& task) {
+        const Task::Phase phase = task.phase.load(std::memory_order_acquire);
+        return phase == Task::Phase::queued || phase == Task::Phase::over;
+    };
+    if (instance.dead) {
+        while (!instance.mailbox.empty() && arrived(*instance.mailbox.front())) {
+            refused.push_back(instance.mailbox.front());
+            instance.mailbox.pop_front();
+        }
+        if (instance.constructor != nullptr && !instance.constructing &&
+            arrived(*instance.constructor)) {
+            refused.push_back(std::exchange(instance.constructor, nullptr));
+        }
+    } else if (!instance.constructed) {
+        if (instance.constructor != nullptr && !instance.constructing &&
+            arrived(*instance.constructor)) {
+            instance.constructing = true;
+            start.push_back(instance.constructor);
+        }
+    } else {
+        while (instance.running < instance.max_concurrency && !instance.mailbox.empty() &&
+               arrived(*instance.mailbox.front())) {
+            Task* const task = instance.mailbox.front();
+            instance.mailbox.pop_front();
+            ++instance.running;
+            instance.under_way.push_back(task);
+            start.push_back(task);
+        }
+    }
+    const FailurePtr dead = instance.dead;
+    if (refused.empty() && over(instance)) return destroy(instance, lock);
+    lock.unlock();
+    for (Task* task : refused) engine_.fail(*task, dead);
+    for (Task* task : start) engine_.enqueue(*task);
+}
+
+void* Actors::prepare(Task& task, FailurePtr& failure) {
+    Lock lock(mutex_);
+    auto& target = *static_cast<Instance*>(task.extra->actor);
+    if (target.dead) {
+        failure = target.dead;
+        return nullptr;
+    }
+    if (task.info->actor != nullptr) {
+        target.self = ::operator new(task.info->actor->size,
+                                     std::align_val_t{task.info->actor->alignment});
+    }
+    return target.self;
+}
+
+void Actors::finished(Task& task, const FailurePtr& failure) {
+    Lock lock(mutex_);
+    auto& target = *static_cast<Instance*>(task.extra->actor);
+    if (task.info->actor != nullptr) {
+        target.constructor = nullptr;
+        target.constructing = false;
+        if (failure) {
+            target.dead = target.dead ? target.dead
+                                      : died("the actor's constructor failed: " +
+                                             failure->sentence());
+            ::operator delete(target.self, std::align_val_t{target.info->alignment});
+            target.self = nullptr;
+        } else {
+            target.constructed = true;
+            if (task.extra->holds) {
+                // What the constructor took stays with the actor.
+                target.held = std::make_unique<graph::TaskExtra>(*task.extra);
+                task.extra->holds = false;
+            }
+        }
+    } else {
+        --target.running;
+        std::erase(target.under_way, &task);
+    }
+    pump(target, lock);
+}
+
+void Actors::destroy(Instance& instance, Lock& lock) {
+    const auto found = instances_.find(instance.id);
+    const std::unique_ptr<Instance> gone = std::move(found->second);
+    instances_.erase(found);
+    lock.unlock();
+    if (gone->self != nullptr) {
+        if (gone->constructed) gone->info->destroy(gone->self);
+        ::operator delete(gone->self, std::align_val_t{gone->info->alignment});
+    }
+    if (gone->held) engine_.resources.release(*gone->held);
+}
+
+void Actors::end(const ObjectId& id) {
+    Lock lock(mutex_);
+    Instance& target = instance(id);
+    target.ended = true;
+    if (over(target)) return destroy(target, lock);
+}
+
+void Actors::kill_here(const ObjectId& id, const std::string& reason) {
+    Lock lock(mutex_);
+    Instance& target = instance(id);
+    if (!target.dead) target.dead = died(reason);
+    for (Task* task : target.under_way) task->cancelled.store(true);
+    pump(target, lock);
+    engine_.waits.wake_cancelled();
+}
+
+void Actors::on_end(RecordReader& reader) { end(reader.get<ObjectId>()); }
+
+void Actors::on_kill(RecordReader& reader) {
+    const auto id = reader.get<ObjectId>();
+    kill_here(id, std::string(reader.text()));
+}
+
+std::uint64_t Actors::caller_of(const Task& task) noexcept {
+    return static_cast<const Instance*>(task.extra->actor)->caller;
+}
+
+const std::vector<unsigned>* Actors::gpus_of(const Task& task) noexcept {
+    const auto* const target = static_cast<const Instance*>(task.extra->actor);
+    return target->held ? &target->held->gpus : nullptr;
+}
+
+}  // namespace mobula::runtime

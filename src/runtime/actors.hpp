@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "graph/task.hpp"
+#include "wire/record.hpp"
+
+namespace mobula::runtime {
+
+class Engine;
+using detail::Task;
+using graph::FailurePtr;
+using graph::Object;
+
+/// Actors: on the caller's side, calls that go out in the caller's order; on the actor's rank, the
+/// instance with its mailbox. Calls reach the instance over one channel per calling rank, so they
+/// arrive in the order in which they left. Thread-safe.
+class Actors {
+public:
+    explicit Actors(Engine& engine) : engine_(engine) {}
+    ~Actors();
+
+    // ---- the caller's side ----
+
+    /// Chooses the actor's rank and sends the constructor there.
+    [[nodiscard]] detail::CellPtr spawn(Task& constructor, const ActorOptions& options);
+    /// Sends the call behind the earlier ones of the same caller.
+    void call(Object& actor, Task& method);
+    void kill(Object& actor);
+    /// No handle is left anywhere: told on the rank that spawned the actor.
+    void ended(const ObjectId& id, Rank rank);
+
+    // ---- the actor's rank ----
+
+    /// A call or the constructor arrived: takes its place in the mailbox.
+    void receive(Task& task, const ObjectId& id, bool construct);
+    /// Its arguments are decoded: it may run once their bytes are here.
+    void arrive(Task& task);
+    /// What the task, which is about to run, runs on; null and a failure when the actor is dead.
+    [[nodiscard]] void* prepare(Task& task, FailurePtr& failure);
+    /// It ran, or failed without running.
+    void finished(Task& task, const FailurePtr& failure);
+
+    void on_end(wire::RecordReader& reader);
+    void on_kill(wire::RecordReader& reader);
+
+    /// A number that stands for the actor as a caller of others.
+    [[nodiscard]] static std::uint64_t caller_of(const Task& task) noexcept;
+    [[nodiscard]] static const std::vector<unsigned>* gpus_of(const Task& task) noexcept;
+
+private:
+    struct Instance {
+        ObjectId id{};
+        const detail::ActorInfo* info = nullptr;
+        void* self = nullptr;
+        std::uint64_t caller = 0;
+        unsigned max_concurrency = 1;
+        unsigned running = 0;
+        bool constructing = false;
+        bool constructed = false;
+        bool ended = false;
+        FailurePtr dead;
+        Task* constructor = nullptr;
+        std::deque<Task*> mailbox;
+        std::vector<Task*> under_way;
+        std::unique_ptr<graph::TaskExtra> held;  ///< the resources that it holds for life
+    };
+    struct LineKey {
+        std::uint64_t caller;
+        const Object* actor;
+        friend bool operator==(const LineKey&, const LineKey&) = default;
+    };
+    struct LineHash {
+        std::size_t operator()(const LineKey& key) const noexcept {
+            return (key.caller * 0x9E3779B97F4A7C15ULL) ^
+                   (reinterpret_cast<std::uintptr_t>(key.actor) >> 6U);
+        }
+    };
+    /// Calls of one caller to one actor of which the first waits for its inputs.
+    struct Line {
+        LineKey key;
+        std::deque<Task*> calls;
+    };
+    using Lock = std::unique_lock<std::mutex>;
+
+    void dispatch(Task& task);
+    void line_ready(Task& task);
+    void arrive_here(Task& task);
+    void pump(Instance& instance, Lock& lock);
+    void end(const ObjectId& id);
+    void kill_here(const ObjectId& id, const std::string& reason);
+    [[nodiscard]] Instance& instance(const ObjectId& id);
+    [[nodiscard]] bool over(const Instance& instance) const;
+    void destroy(Instance& instance, Lock& lock);
+
+    Engine& engine_;
+    std::mutex mutex_;        // of the instances
+    std::unordered_map<ObjectId, std::unique_ptr<Instance>> instances_;
+    std::mutex lines_mutex_;  // of the lines
+    std::unordered_map<LineKey, std::unique_ptr<Line>, LineHash> lines_;
+    std::uint64_t next_caller_ = 1;
+};
+
+}  // namespace mobula::runtime

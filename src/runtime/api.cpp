@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The erased functions that the public templates call.
+
+#include <cstdlib>
+#include <deque>
+#include <new>
+
+#include <mobula/detail/engine.hpp>
+#include <mobula/error.hpp>
+#include <mobula/job.hpp>
+#include <mobula/object.hpp>
+
+#include "base/check.hpp"
+#include "base/spinlock.hpp"
+#include "runtime/engine.hpp"
+
+namespace mobula::detail {
+
+using graph::Object;
+using runtime::Engine;
+
+namespace {
+
+/// Blocks from here up lie in the arena, where other ranks can read them.
+constexpr std::size_t arena_block_bytes = 4096;
+
+struct ArenaHead : BufferHead {
+    static void free_block(BufferHead* head) noexcept {
+        if (Engine::running()) Engine::current().network.cluster().arena().deallocate(head->data);
+        delete static_cast<ArenaHead*>(head);
+    }
+};
+
+struct HeapHead : BufferHead {
+    static void free_block(BufferHead* head) noexcept {
+        std::free(head->data);
+        delete static_cast<HeapHead*>(head);
+    }
+};
+
+}  // namespace
+
+Buffer allocate_buffer(std::size_t bytes) {
+    if (bytes > arena_block_bytes && Engine::running()) {
+        store::Arena& arena = Engine::current().network.cluster().arena();
+        std::byte* const block = arena.allocate(bytes);
+        if (block == nullptr) {
+            throw StoreFull("the object store of rank " +
+                            std::to_string(index(Engine::current().self())) +
+                            " has no room for " + std::to_string(bytes) + " bytes (" +
+                            std::to_string(arena.stats().bytes_used) + " of " +
+                            std::to_string(arena.bytes()) +
+                            " are in use; MOBULA_ARENA_BYTES sets how many there are)");
+        }
+        auto* head = new ArenaHead;
+        head->data = block;
+        head->bytes = bytes;
+        head->dispose = &ArenaHead::free_block;
+        return Buffer(head);
+    }
+    auto* head = new HeapHead;
+    head->data = static_cast<std::byte*>(std::aligned_alloc(64, (bytes + 64) / 64 * 64));
+    head->bytes = bytes;
+    head->dispose = &HeapHead::free_block;
+    if (head->data == nullptr) {
+        delete head;
+        throw std::bad_alloc();
+    }
+    return Buffer(head);
+}
+
+void dispose_cell(Cell* cell) noexcept {
+    Object& object = Object::of(*cell);
+    if (object.shared != nullptr) {
+        // Shared objects that outlive the engine go with the process.
+        if (Engine::running()) Engine::current().exchange.dispose(object);
+        return;
+    }
+    graph::free_object(&object);
+}
+
+// ---- tasks ----
+
+Task* new_task(const FunctionInfo& info) {
+    static_cast<void>(Engine::current());
+    return graph::new_task(info, 2);
+}
+
+void* arguments_of(Task& task) noexcept { return graph::arguments(task); }
+
+CellPtr result_cell(Task& task, std::uint32_t number) noexcept {
+    return CellPtr(task.results(number));
+}
+
+void discard(Task& task) noexcept {
+    for (std::uint32_t i = 0; i < task.info->results; ++i) static_cast<void>(result_cell(task, i));
+    graph::free_task(task);
+}
+
+void submit(Task& task, const TaskOptions* options) { Engine::current().submit(task, options); }
+
+void* result_place(Task& task, std::uint32_t number) {
+    return graph::make_place(*task.results(number), *task.info->result_types[number]);
+}
+
+void finish_result(Task& task, std::uint32_t number) noexcept {
+    Engine::current().finish_result(task, number);
+}
+
+bool keeps_arguments(const Task& task) noexcept {
+    return task.extra != nullptr && task.extra->options.retry_exceptions;
+}
+
+void bind_input(Input& input, CellPtr cell) noexcept {
+    check(static_cast<bool>(cell), "an argument is a Ref that names nothing");
+    input.cell = cell.release();
+}
+
+void unbind_input(Input& input) noexcept { CellPtr{input.cell}; }
+
+// ---- objects ----
+
+void* cell_value(Cell& cell, const TypeInfo& type) {
+    return graph::value_of(Object::of(cell), type);
+}
+
+bool sole_reference(const Cell& cell) noexcept {
+    const Object& object = Object::of(cell);
+    return object.shared == nullptr && cell.references.load(std::memory_order_acquire) == 1;
+}
+
+CellPtr new_object(const TypeInfo& type, void*& place) {
+    static_cast<void>(Engine::current());
+    Object* const object = graph::new_object(1);
+    place = graph::make_place(*object, type);
+    return CellPtr(object);
+}
+
+void finish_object(Cell& cell) noexcept { graph::complete(Object::of(cell)); }
+
+bool is_done(const Cell& cell) noexcept {
+    return graph::is_done(graph::state_of(Object::of(cell)));
+}
+
+std::size_t wait_for(std::span<Cell* const> cells, std::size_t count, Deadline deadline,
+                     bool fetch) {
+    Engine::current().waits.objects(cells, count, deadline, fetch);
+    std::size_t done = 0;
+    for (Cell* cell : cells) {
+        const graph::State state = graph::state_of(Object::of(*cell));
+        done += (fetch ? graph::is_here(state) : graph::is_done(state)) ? 1 : 0;
+    }
+    return done;
+}
+
+void wait_or_throw(std::span<Cell* const> cells, Deadline deadline) {
+    if (wait_for(cells, cells.size(), deadline, true) < cells.size()) {
+        throw Timeout("get: an object was not there in time");
+    }
+}
+
+void cancel(Cell& cell, bool recursive) {
+    if (Engine::running()) Engine::current().cancel(Object::of(cell), recursive);
+}
+
+// ---- arrivals ----
+
+class ArrivalQueue {
+public:
+    explicit ArrivalQueue(std::span<Cell* const> cells) : nodes_(cells.size()) {
+        for (std::size_t i = 0; i < cells.size(); ++i) {
+            Node& node = nodes_[i];
+            node.queue = this;
+            node.object = &Object::of(*cells[i]);
+            node.fire = [](Waiter& waiter) noexcept {
+                auto& fired = static_cast<Node&>(waiter);
+                fired.queue->arrive(fired);
+            };
+            if (!graph::add_waiter(*node.object, node)) {
+                arrive(node);
+            } else if (node.object->shared != nullptr) {
+                Engine::current().exchange.want(*node.object, false);
+            }
+        }
+    }
+    ~ArrivalQueue() {
+        std::size_t removed = 0;
+        for (Node& node : nodes_) removed += graph::remove_waiter(*node.object, node) ? 1 : 0;
+        for (;;) {
+            std::lock_guard guard(lock_);
+            if (arrived_ + removed == nodes_.size()) return;
+        }
+    }
+    ArrivalQueue(const ArrivalQueue&) = delete;
+    ArrivalQueue& operator=(const ArrivalQueue&) = delete;
+
+    std::optional<std::size_t> next(Deadline deadline) {
+        Engine& engine = Engine::current();
+        for (;;) {
+            runtime::Gathering gathering(engine.team, 1);
+            {
+                std::lock_guard guard(lock_);
+                if (!ready_.empty()) {
+                    const std::size_t position = ready_.front();
+                    ready_.pop_front();
+                    ++given_;
+                    return position;
+                }
+                if (given_ == nodes_.size()) return std::nullopt;
+                sleeping_ = &gathering;
+            }
+            engine.waits.sleep(gathering, {}, deadline);
+            {
+                std::lock_guard guard(lock_);
+                sleeping_ = nullptr;
+                if (!ready_.empty()) continue;
+            }
+            engine.waits.check_cancelled();
+            if (gathering.was(runtime::Gathering::timed_out)) return std::nullopt;
+        }
+    }
+
+private:
+    struct Node : Waiter {
+        ArrivalQueue* queue = nullptr;
+        Object* object = nullptr;
+    };
+
+    void arrive(Node& node) noexcept {
+        std::lock_guard guard(lock_);
+        ready_.push_back(static_cast<std::size_t>(&node - nodes_.data()));
+        ++arrived_;
+        if (sleeping_ != nullptr) std::exchange(sleeping_, nullptr)->arrive();
+    }
+
+    Spinlock lock_;
+    std::vector<Node> nodes_;
+    std::deque<std::size_t> ready_;
+    std::size_t arrived_ = 0, given_ = 0;
+    runtime::Gathering* sleeping_ = nullptr;
+};
+
+ArrivalQueue* new_arrivals(std::span<Cell* const> cells) { return new ArrivalQueue(cells); }
+std::optional<std::size_t> next_arrival(ArrivalQueue& queue, Deadline deadline) {
+    return queue.next(deadline);
+}
+void drop_arrivals(ArrivalQueue* queue) noexcept { delete queue; }
+
+// ---- streams ----
+
+void* item_place(Task& task, const TypeInfo& type) {
+    return Engine::current().streams.place(task, type);
+}
+void finish_item(Task& task) { Engine::current().streams.finish(task); }
+CellPtr next_item(Cell& stream, Deadline deadline) {
+    return Engine::current().streams.next(Object::of(stream), deadline);
+}
+
+// ---- actors ----
+
+CellPtr spawn(Task& constructor, const ActorOptions& options) {
+    // The template takes no reference of its own to the constructor's result.
+    CellPtr{constructor.result};
+    return Engine::current().actors.spawn(constructor, options);
+}
+void call(Cell& actor, Task& method) { Engine::current().actors.call(Object::of(actor), method); }
+void kill(Cell& actor) { Engine::current().actors.kill(Object::of(actor)); }
+CellPtr find_actor(std::string_view name) { return Engine::current().names.find(name); }
+
+// ---- the calling task's surroundings ----
+
+Surroundings surroundings() noexcept {
+    if (!Engine::running()) return {0, 1, 0, 1, 0, 1};
+    Engine& engine = Engine::current();
+    unsigned nodes = 0;
+    for (const Node node : engine.network.cluster().nodes()) {
+        nodes = std::max(nodes, static_cast<unsigned>(index(node)) + 1);
+    }
+    return {static_cast<unsigned>(index(engine.self())),
+            static_cast<unsigned>(engine.network.ranks()),
+            static_cast<unsigned>(index(engine.network.node_of(engine.self()))),
+            nodes,
+            worker::Team::worker_number(),
+            engine.team.workers()};
+}
+
+std::vector<unsigned> task_gpus() {
+    const worker::Frame* const frame = worker::Team::frame();
+    if (frame == nullptr || frame->task == nullptr || frame->task->extra == nullptr) return {};
+    const graph::TaskExtra& extra = *frame->task->extra;
+    if (extra.actor != nullptr && !extra.holds) {
+        const std::vector<unsigned>* const held = runtime::Actors::gpus_of(*frame->task);
+        return held != nullptr ? *held : std::vector<unsigned>{};
+    }
+    return extra.gpus;
+}
+
+bool task_cancelled() noexcept {
+    const worker::Frame* const frame = worker::Team::frame();
+    return frame != nullptr && frame->task != nullptr && graph::is_cancelled(*frame->task);
+}
+
+void yield_worker() {
+    Engine& engine = Engine::current();
+    engine.waits.check_cancelled();
+    engine.team.yield();
+    engine.waits.check_cancelled();
+}
+
+}  // namespace mobula::detail

@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/dispatcher.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/check.hpp"
+#include "base/tsc.hpp"
+#include "runtime/engine.hpp"
+
+namespace mobula::runtime {
+
+using graph::State;
+using wire::Kind;
+using wire::RecordReader;
+using wire::RecordWriter;
+
+namespace {
+
+enum Flags : std::uint8_t { has_options = 1, plain_arguments = 2 };
+
+enum class Form : std::uint8_t { plain, encoded, located, failed };
+
+/// Backlog and remaining load below which a ready task stays here.
+constexpr std::size_t tasks_per_worker_here = 1;
+
+detail::Writer& scratch_writer() {
+    thread_local detail::Writer writer;
+    writer.clear();
+    return writer;
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(Engine& engine, Network& network,
+                       const std::vector<unsigned>& workers_of_ranks,
+                       std::chrono::microseconds window)
+    : engine_(engine),
+      network_(network),
+      slots_(1),  // slot 0 is the end of the free list
+      loads_(network.self(), workers_of_ranks,
+             static_cast<std::uint64_t>(std::chrono::nanoseconds(window).count())) {}
+
+// ---- the table of sent tasks ----
+
+TaskKey Dispatcher::take_slot(Task& task) {
+    std::lock_guard guard(slots_lock_);
+    std::uint32_t number = free_slot_;
+    if (number == 0) {
+        number = static_cast<std::uint32_t>(slots_.size());
+        slots_.emplace_back();
+    } else {
+        free_slot_ = slots_[number].next_free;
+    }
+    slots_[number].task = &task;
+    return {number, ++slots_[number].generation};
+}
+
+void Dispatcher::free_slot(TaskKey key) {
+    std::lock_guard guard(slots_lock_);
+    slots_[key.slot].task = nullptr;
+    slots_[key.slot].next_free = free_slot_;
+    free_slot_ = key.slot;
+}
+
+Task* Dispatcher::find_sent(TaskKey key, Rank where) {
+    std::lock_guard guard(slots_lock_);
+    if (key.slot >= slots_.size() || slots_[key.slot].generation != key.generation) return nullptr;
+    Task* const task = slots_[key.slot].task;
+    return task != nullptr && task->where == where ? task : nullptr;
+}
+
+// ---- choosing a rank ----
+
+void Dispatcher::place(Task& task) {
+    const TaskOptions* const options = task.extra != nullptr ? &task.extra->options : nullptr;
+    if (options != nullptr && (task.extra->demands ||
+                               options->placement.kind != Placement::Kind::automatic)) {
+        const Rank to = engine_.resources.choose(*options, task.extra->demands);
+        if (to == network_.self()) {
+            task.bound = true;
+            return engine_.run_here(task);
+        }
+        return send(task, to);
+    }
+
+    // Where most of the input bytes are, if they are many.
+    struct Bytes {
+        Exchange& exchange;
+        std::vector<std::pair<Rank, std::size_t>> ranks;
+    } bytes{engine_.exchange, {}};
+    task.info->visit(
+        graph::arguments(task),
+        [](detail::Input& input, void* context) {
+            auto& found = *static_cast<Bytes*>(context);
+            const auto [rank, size] = found.exchange.place_of(Object::of(*input.cell));
+            if (size == 0) return;
+            const auto at = std::find_if(found.ranks.begin(), found.ranks.end(),
+                                         [&](const auto& entry) { return entry.first == rank; });
+            if (at != found.ranks.end()) {
+                at->second += size;
+            } else {
+                found.ranks.emplace_back(rank, size);
+            }
+        },
+        &bytes);
+    if (!bytes.ranks.empty()) {
+        const auto most = std::max_element(
+            bytes.ranks.begin(), bytes.ranks.end(),
+            [](const auto& a, const auto& b) { return a.second < b.second; });
+        if (most->second >= engine_.options.locality_bytes) {
+            if (most->first != network_.self()) return send(task, most->first);
+            task.bound = true;
+            return engine_.run_here(task);
+        }
+    }
+
+    // Else where the load is least: here while the workers have little, then whoever has room.
+    if (engine_.team.backlog() < engine_.team.workers() * tasks_per_worker_here) {
+        return engine_.run_here(task);
+    }
+    std::optional<Rank> to;
+    {
+        std::lock_guard guard(loads_lock_);
+        to = loads_.next_with_room();
+    }
+    if (to) return send(task, *to);
+    engine_.run_here(task);
+}
+
+// ---- sending ----
+
+/// Function, key, options, arguments. An actor's call names the actor in front.
+void Dispatcher::write_task(Task& task, Rank to, RecordWriter& record) {
+    const std::size_t flags_at = record.size();
+    std::uint8_t flags = 0;
+    record.put(flags).put(engine_.functions.index_of(*task.info)).put(task.key);
+    if (task.extra != nullptr) {
+        flags |= has_options;
+        const TaskOptions& options = task.extra->options;
+        record.text(options.name)
+            .put(options.priority)
+            .put(static_cast<std::int32_t>(options.max_retries))
+            .put(options.retry_exceptions)
+            .put(static_cast<std::uint64_t>(options.stream_window))
+            .put(task.extra->max_concurrency)
+            .put(options.placement)
+            .put(task.extra->demands);
+        record.put(options.cpus).put(options.gpus);
+        record.put(static_cast<std::uint32_t>(options.resources.size()));
+        for (const auto& [name, amount] : options.resources) record.text(name).put(amount);
+    }
+    detail::Writer& writer = scratch_writer();
+    task.info->encode(graph::arguments(task), writer);
+    if (writer.attachments().empty() && writer.references().empty() &&
+        writer.stream().size() <= engine_.options.inline_bytes) {
+        flags |= plain_arguments;
+        record.bytes(writer.stream().data(), writer.stream().size());
+    } else {
+        engine_.exchange.put_encoded(*engine_.exchange.seal(writer), to, record);
+    }
+    record.patch(flags_at, flags);
+}
+
+void Dispatcher::send(Task& task, Rank to) {
+    task.where = to;
+    task.key = take_slot(task);
+    task.results_left = task.info->results;
+    if (!task.advance(Task::Phase::sent)) {
+        free_slot(task.key);
+        return engine_.retire(task);
+    }
+    const bool construct = task.info->actor != nullptr;
+    RecordWriter record(construct              ? Kind::spawn
+                        : task.actor != nullptr ? Kind::call
+                                                : Kind::task);
+    try {
+        if (task.actor != nullptr) {
+            record.put(engine_.exchange.actor_of(Object::of(*task.actor)).first);
+        }
+        write_task(task, to, record);
+    } catch (const std::exception&) {
+        // An argument that cannot be encoded fails the task, not the job.
+        const FailurePtr failure = graph::failure_from_current_exception(
+            graph::name_of(task), static_cast<std::uint32_t>(index(network_.self())));
+        free_slot(task.key);
+        return engine_.fail(task, failure);
+    }
+    if (task.actor == nullptr) {
+        std::lock_guard guard(loads_lock_);
+        loads_.sent(to);
+    }
+    tasks_sent_.fetch_add(1, std::memory_order_relaxed);
+    network_.send(to, record);
+}
+
+// ---- receiving ----
+
+void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
+    ObjectId actor{};
+    if (kind != Kind::task) actor = reader.get<ObjectId>();
+    const auto flags = reader.get<std::uint8_t>();
+    const detail::FunctionInfo* const info = engine_.functions.at(reader.get<std::uint32_t>());
+    if (info == nullptr) throw Error("a record calls a function that does not exist");
+    const auto key = reader.get<TaskKey>();
+    Task& task = *graph::new_task(*info, 1);
+    task.foreign = true;
+    task.where = from;
+    task.key = key;
+    if ((flags & has_options) != 0) {
+        graph::TaskExtra& extra = graph::extra_of(task);
+        extra.options.name = reader.text();
+        extra.options.priority = reader.get<int>();
+        extra.options.max_retries = reader.get<std::int32_t>();
+        extra.options.retry_exceptions = reader.get<bool>();
+        extra.options.stream_window = reader.get<std::uint64_t>();
+        extra.max_concurrency = reader.get<unsigned>();
+        extra.options.placement = reader.get<Placement>();
+        extra.demands = reader.get<bool>();
+        extra.options.cpus = reader.get<double>();
+        extra.options.gpus = reader.get<double>();
+        const std::uint32_t resources = reader.count(12);
+        for (std::uint32_t i = 0; i < resources; ++i) {
+            const std::string name(reader.text());
+            extra.options.resources[name] = reader.get<double>();
+        }
+    }
+    tasks_received_.fetch_add(1, std::memory_order_relaxed);
+    std::vector<Arrived::Part> parts;
+    try {
+        if ((flags & plain_arguments) != 0) {
+            detail::Reader arguments(reader.rest(), {}, {});
+            info->decode(arguments, graph::arguments(task));
+        } else {
+            Arrived arrived = engine_.exchange.get_encoded(from, reader);
+            parts = std::move(arrived.parts);
+            const auto& encoded = *arrived.encoded;
+            if (encoded.stream_block && !parts.empty()) {
+                return receive_later(task, actor, kind, std::move(arrived.encoded),
+                                     std::move(parts));
+            }
+            detail::Reader arguments(encoded.bytes(), encoded.attachments, encoded.references);
+            info->decode(arguments, graph::arguments(task));
+        }
+    } catch (const std::exception&) {
+        const FailurePtr failure = graph::failure_from_current_exception(
+            graph::name_of(task), static_cast<std::uint32_t>(index(network_.self())));
+        give_failure(task, *failure);
+        return graph::free_task(task);
+    }
+    received(task, actor, kind, std::move(parts));
+}
+
+/// The arguments are decoded; blocks that they name may still be under way.
+void Dispatcher::received(Task& task, const ObjectId& actor, Kind kind,
+                          std::vector<Arrived::Part> parts) {
+    foreign_started(task);
+    if (kind != Kind::task) engine_.actors.receive(task, actor, kind == Kind::spawn);
+    if (parts.empty()) {
+        if (kind == Kind::task) return engine_.run_here(task);
+        return engine_.actors.arrive(task);
+    }
+    engine_.exchange.pull(std::move(parts), [this, &task, kind](std::string_view reason) {
+        if (!reason.empty()) task.cancelled = true;
+        if (kind == Kind::task) return engine_.run_here(task);
+        engine_.actors.arrive(task);
+    });
+}
+
+/// Even the stream of the arguments is a block on its way: decode when it is here.
+void Dispatcher::receive_later(Task& task, const ObjectId& actor, Kind kind,
+                               std::unique_ptr<Encoded> encoded,
+                               std::vector<Arrived::Part> parts) {
+    auto* const held = encoded.release();
+    if (kind != Kind::task) engine_.actors.receive(task, actor, kind == Kind::spawn);
+    engine_.exchange.pull(std::move(parts), [this, &task, kind, held](std::string_view) {
+        const std::unique_ptr<Encoded> value(held);
+        detail::Reader arguments(value->bytes(), value->attachments, value->references);
+        task.info->decode(arguments, graph::arguments(task));
+        foreign_started(task);
+        if (kind == Kind::task) return engine_.run_here(task);
+        engine_.actors.arrive(task);
+    });
+}
+
+// ---- results ----
+
+std::uint32_t Dispatcher::run_time(const Task&) const noexcept {
+    const worker::Frame* const frame = worker::Team::frame();
+    if (frame == nullptr) return 1;
+    const std::uint64_t ticks = ticks_now() - frame->started;
+    return static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(ticks * 1000 / ticks_per_microsecond(), 4000000000U));
+}
+
+void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
+    Object& object = *task.results(number);
+    RecordWriter record(Kind::result);
+    const std::size_t form_at = record.size();
+    record.put(Form::plain).put(static_cast<std::uint16_t>(number)).put(task.key);
+    record.put(run_time(task));
+    const detail::TypeInfo& type = *object.type;
+    const bool plain = type.plain && type.size <= engine_.options.inline_bytes;
+    if (plain) {
+        record.bytes(object.content.value, type.size);
+        graph::complete(object);
+        return network_.send(task.where, record);
+    }
+    try {
+        detail::Writer& writer = scratch_writer();
+        type.encode(object.content.value, writer);
+        graph::complete(object);
+        if (engine_.exchange.fits_inline(writer)) {
+            record.patch(form_at, Form::encoded);
+            engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
+        } else {
+            record.patch(form_at, Form::located);
+            const std::uint64_t bytes = type.weight(object.content.value);
+            const std::uint64_t copy =
+                engine_.exchange.keep_copy(object, engine_.exchange.seal(writer));
+            record.put(copy).put(bytes);
+        }
+    } catch (const std::exception&) {
+        const FailurePtr failure = graph::failure_from_current_exception(
+            graph::name_of(task), static_cast<std::uint32_t>(index(network_.self())));
+        return give_failure(task, *failure);
+    }
+    network_.send(task.where, record);
+}
+
+void Dispatcher::give_failure(Task& task, const graph::Failure& failure) noexcept {
+    RecordWriter record(Kind::result);
+    record.put(Form::failed).put(std::uint16_t{0}).put(task.key).put(run_time(task));
+    detail::Writer writer;
+    failure.encode(writer);
+    record.bytes(writer.stream().data(), writer.stream().size());
+    network_.send(task.where, record);
+}
+
+void Dispatcher::on_result(Rank from, RecordReader& reader) {
+    const auto form = reader.get<Form>();
+    const auto number = reader.get<std::uint16_t>();
+    const auto key = reader.get<TaskKey>();
+    const auto nanoseconds = reader.get<std::uint32_t>();
+    Task* const task = find_sent(key, from);
+    if (task == nullptr) return;  // it was given up here meanwhile
+    if (number >= task->info->results) throw Error("a record gives a result that no task has");
+    Object& object = *task->results(number);
+    if (form == Form::failed) {
+        detail::Reader encoded(reader.rest(), {}, {});
+        const auto failure = std::make_shared<graph::Failure>(graph::Failure::decode(encoded));
+        for (std::uint32_t i = 0; i < task->info->results; ++i) {
+            graph::fail(*task->results(i), failure);
+        }
+        task->results_left = 1;
+    } else if (form == Form::plain) {
+        const std::span<const std::byte> bytes = reader.bytes(object.type->size);
+        std::memcpy(graph::make_place(object, *object.type), bytes.data(), bytes.size());
+        graph::complete(object);
+    } else if (form == Form::encoded) {
+        graph::complete(object, engine_.exchange.get_encoded(from, reader).encoded.release());
+    } else if (form == Form::located) {
+        const auto copy = reader.get<std::uint64_t>();
+        const auto bytes = reader.get<std::uint64_t>();
+        engine_.exchange.set_location(object, from, copy, bytes);
+    } else {
+        throw Error("a record gives a result in no known form");
+    }
+    if (--task->results_left == 0) result_complete(*task, from, nanoseconds);
+}
+
+void Dispatcher::result_complete(Task& task, Rank from, std::uint32_t nanoseconds) {
+    free_slot(task.key);
+    const bool counted = task.actor == nullptr;
+    engine_.retire(task);
+    if (!counted) return;
+    bool more = false;
+    {
+        std::lock_guard guard(loads_lock_);
+        loads_.done(from, nanoseconds);
+        more = loads_.wants_more(from);
+    }
+    if (more) refill(from);
+}
+
+void Dispatcher::refill(Rank rank) {
+    for (;;) {
+        {
+            std::lock_guard guard(loads_lock_);
+            if (!loads_.room(rank)) return;
+        }
+        Task* const task = engine_.team.take();
+        if (task == nullptr) return;
+        send(*task, rank);
+    }
+}
+
+// ---- taking back ----
+
+void Dispatcher::idle() noexcept {
+    std::optional<scheduler::Loads::Recall> recall;
+    {
+        std::lock_guard guard(loads_lock_);
+        recall = loads_.recall();
+    }
+    if (!recall) return;
+    RecordWriter record(Kind::recall);
+    record.put(recall->count);
+    network_.send(recall->from, record);
+}
+
+void Dispatcher::on_recall(Rank from, RecordReader& reader) {
+    const auto count = reader.get<std::uint32_t>();
+    RecordWriter record(Kind::returned);
+    const std::size_t count_at = record.size();
+    std::uint32_t returned = 0;
+    record.put(returned);
+    Task* task = engine_.team.take_foreign(from, count);
+    while (task != nullptr) {
+        Task* const next = task->next;
+        record.put(task->key);
+        ++returned;
+        foreign_ended(*task);
+        graph::destroy_arguments(*task);
+        graph::free_task(*task);
+        task = next;
+    }
+    record.patch(count_at, returned);
+    network_.send(from, record);
+}
+
+void Dispatcher::on_returned(Rank from, RecordReader& reader) {
+    const std::uint32_t count = reader.count(sizeof(TaskKey));
+    {
+        std::lock_guard guard(loads_lock_);
+        loads_.recalled(from);
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const auto key = reader.get<TaskKey>();
+        Task* const task = find_sent(key, from);
+        if (task == nullptr) continue;
+        free_slot(key);
+        {
+            std::lock_guard guard(loads_lock_);
+            loads_.returned(from);
+        }
+        task->phase.store(Task::Phase::waiting, std::memory_order_release);
+        engine_.run_here(*task);
+    }
+}
+
+// ---- cancelling ----
+
+void Dispatcher::cancel(Rank where, TaskKey key, bool recursive) {
+    RecordWriter record(Kind::cancel);
+    record.put(key).put(static_cast<std::uint8_t>(recursive));
+    network_.send(where, record);
+}
+
+void Dispatcher::cancel_children() {
+    std::vector<std::pair<Rank, TaskKey>> asked;
+    {
+        std::lock_guard guard(slots_lock_);
+        for (const Slot& slot : slots_) {
+            if (slot.task == nullptr || slot.task->scope == nullptr) continue;
+            if (slot.task->scope->cancelled()) asked.emplace_back(slot.task->where, slot.task->key);
+        }
+    }
+    for (const auto& [where, key] : asked) cancel(where, key, true);
+}
+
+void Dispatcher::foreign_started(Task& task) {
+    std::lock_guard guard(foreign_lock_);
+    task.results_left = static_cast<std::uint32_t>(foreign_.size());
+    foreign_.push_back(&task);
+}
+
+void Dispatcher::foreign_ended(Task& task) noexcept {
+    std::lock_guard guard(foreign_lock_);
+    Task* const last = foreign_.back();
+    foreign_[task.results_left] = last;
+    last->results_left = task.results_left;
+    foreign_.pop_back();
+}
+
+void Dispatcher::on_cancel(Rank from, RecordReader& reader) {
+    const auto key = reader.get<TaskKey>();
+    const bool recursive = reader.get<std::uint8_t>() != 0;
+    bool children = false;
+    {
+        std::lock_guard guard(foreign_lock_);
+        for (Task* task : foreign_) {
+            if (task->where != from || task->key != key) continue;
+            task->cancelled.store(true);
+            graph::Scope* const scope = task->children.load();
+            if (recursive && scope != nullptr) {
+                scope->cancel();
+                children = true;
+            }
+        }
+    }
+    if (children) cancel_children();
+    engine_.waits.wake_cancelled();
+}
+
+}  // namespace mobula::runtime

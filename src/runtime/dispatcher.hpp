@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/spinlock.hpp"
+#include "graph/task.hpp"
+#include "runtime/exchange.hpp"
+#include "runtime/network.hpp"
+#include "scheduler/loads.hpp"
+
+namespace mobula::runtime {
+
+class Engine;
+using detail::Task;
+
+/// Tasks between ranks: chooses the rank, sends, receives, gives results back, and takes back what
+/// has not started when this rank runs dry. A sent task stays in this rank's table, with its
+/// arguments, until its results are back: that is its lineage. Thread-safe; the `on_` members are
+/// called while the network is driven.
+class Dispatcher {
+public:
+    Dispatcher(Engine& engine, Network& network, const std::vector<unsigned>& workers_of_ranks,
+               std::chrono::microseconds window);
+
+    /// Sends the task to the best rank, or runs it here.
+    void place(Task& task);
+    /// Sends a task, or an actor's constructor or call, to a certain rank.
+    void send(Task& task, Rank to);
+    /// A result of another rank's task was made here; or the task failed.
+    void give_result(Task& task, std::uint32_t number) noexcept;
+    void give_failure(Task& task, const graph::Failure& failure) noexcept;
+    /// This rank has nothing to run.
+    void idle() noexcept;
+    /// Asks the rank that has the task to cancel it.
+    void cancel(Rank where, TaskKey key, bool recursive);
+    /// Asks for the cancelling of all sent tasks whose parent was cancelled.
+    void cancel_children();
+
+    /// The task that a rank has under the key, or null.
+    [[nodiscard]] Task* find_sent(TaskKey key, Rank where);
+
+    void on_task(Rank from, wire::Kind kind, wire::RecordReader& reader);
+    void on_result(Rank from, wire::RecordReader& reader);
+    void on_recall(Rank from, wire::RecordReader& reader);
+    void on_returned(Rank from, wire::RecordReader& reader);
+    void on_cancel(Rank from, wire::RecordReader& reader);
+
+    /// Another rank's task came here, or is over; between the two it can be cancelled.
+    void foreign_started(Task& task);
+    void foreign_ended(Task& task) noexcept;
+
+    [[nodiscard]] std::uint64_t tasks_sent() const noexcept { return tasks_sent_; }
+    [[nodiscard]] std::uint64_t tasks_received() const noexcept { return tasks_received_; }
+
+private:
+    struct Slot {
+        Task* task = nullptr;
+        std::uint32_t generation = 0;
+        std::uint32_t next_free = 0;
+    };
+
+    [[nodiscard]] TaskKey take_slot(Task& task);
+    void free_slot(TaskKey key);
+    void write_task(Task& task, Rank to, wire::RecordWriter& record);
+    void received(Task& task, const ObjectId& actor, wire::Kind kind,
+                  std::vector<Arrived::Part> parts);
+    void receive_later(Task& task, const ObjectId& actor, wire::Kind kind,
+                       std::unique_ptr<Encoded> encoded, std::vector<Arrived::Part> parts);
+    void result_complete(Task& task, Rank from, std::uint32_t nanoseconds);
+    void refill(Rank rank);
+    [[nodiscard]] std::uint32_t run_time(const Task& task) const noexcept;
+
+    Engine& engine_;
+    Network& network_;
+    Spinlock slots_lock_;
+    std::vector<Slot> slots_;
+    std::uint32_t free_slot_ = 0;
+    Spinlock loads_lock_;
+    scheduler::Loads loads_;
+    Spinlock foreign_lock_;
+    std::vector<Task*> foreign_;  ///< other ranks' tasks here; each knows its place as results_left
+    std::atomic<std::uint64_t> tasks_sent_{0}, tasks_received_{0};
+};
+
+}  // namespace mobula::runtime

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How a job ends, in order and otherwise.
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "base/log.hpp"
+#include "runtime/engine.hpp"
+#include "runtime/status.hpp"
+
+namespace mobula::runtime {
+
+using wire::Kind;
+using wire::RecordWriter;
+
+namespace {
+
+constexpr Rank driver_rank{};
+/// How long a rank waits for rank 0 to say why the job ends before it leaves by itself.
+constexpr std::chrono::seconds last_word{3};
+
+}  // namespace
+
+int Engine::run(const std::function<int()>& driver) {
+    int code = 0;
+    std::function<void()> first;
+    if (driver) {
+        first = [&] {
+            worker::Frame frame;
+            frame.driver = true;
+            worker::Team::frame() = &frame;
+            code = driver();
+            worker::Team::frame() = nullptr;
+            for (std::size_t i = 0; i < network.ranks(); ++i) {
+                const auto rank = static_cast<Rank>(i);
+                if (rank != self()) network.send(rank, RecordWriter(Kind::finish));
+            }
+            flush();
+            waits.end();
+            team.stop();
+        };
+    }
+    team.run(first);
+    drain();
+    return code;
+}
+
+void Engine::on_finish(wire::RecordReader&) {
+    finished_.store(true);
+    waits.end();
+    team.stop();
+}
+
+/// Frees what was submitted and never ran.
+void Engine::drain() {
+    while (Task* const task = team.take_any()) {
+        if (task->foreign) dispatcher.foreign_ended(*task);
+        graph::destroy_arguments(*task);
+        graph::free_task(*task);
+    }
+}
+
+void Engine::on_peer_lost(Rank peer, std::string_view reason) {
+    if (finished_.load() || team.stopping()) {
+        log::debug("a rank left early while the job ends");
+        return;
+    }
+    end_job("rank " + std::to_string(index(peer)) + " on node " +
+            network.cluster().host_names()[index(peer)] + " died (" + std::string(reason) +
+            "); the job ends");
+}
+
+void Engine::on_fenced(std::string_view reason) {
+    end_job("rank " + std::to_string(index(self())) + " on node " +
+            network.cluster().host_names()[index(self())] +
+            " was declared dead by the others (" + std::string(reason) + ")");
+}
+
+void Engine::end_job(const std::string& sentence) noexcept {
+    if (broken_.exchange(true)) return;
+    RecordWriter record(Kind::broken);
+    record.text(sentence);
+    if (self() == driver_rank) {
+        std::fprintf(stderr, "mobula: %s\n", sentence.c_str());
+        write_status(options.status_file, 1, sentence);
+        for (std::size_t i = 1; i < network.ranks(); ++i) {
+            network.send(static_cast<Rank>(i), record);
+        }
+        flush();
+        transport::Cluster::abandon(1);
+    }
+    // Rank 0 shall say it, once and with the first cause. Its goodbye, or its silence, ends this
+    // rank as well.
+    if (sentence.rfind("rank 0 ", 0) == 0) {
+        std::fprintf(stderr, "mobula: %s\n", sentence.c_str());
+        transport::Cluster::abandon(1);
+    }
+    network.send(driver_rank, record);
+    flush();
+    leave_after(last_word);
+}
+
+}  // namespace mobula::runtime

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/engine.hpp"
+
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include "base/check.hpp"
+#include "base/log.hpp"
+#include "base/tsc.hpp"
+
+namespace mobula::runtime {
+
+using graph::State;
+using wire::Kind;
+
+namespace {
+
+Engine* the_engine = nullptr;
+
+/// Submissions between looks at the network by a task that does nothing but submit.
+constexpr unsigned submissions_per_poll = 64;
+
+std::vector<unsigned> workers_of(const std::vector<Peer>& peers) {
+    std::vector<unsigned> workers;
+    for (const Peer& peer : peers) workers.push_back(peer.workers);
+    return workers;
+}
+
+worker::Settings team_settings(const Options& options, const std::vector<Peer>& peers, Rank self) {
+    worker::Settings settings;
+    settings.workers = peers[index(self)].workers;
+    settings.stack_bytes = options.stack_bytes;
+    settings.suspended_max = options.suspended_max;
+    settings.spin = std::chrono::microseconds(options.spin_us);
+    settings.tick = std::chrono::milliseconds(options.heartbeat_ms) / 2;
+    return settings;
+}
+
+}  // namespace
+
+Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Peer> all,
+               FunctionTable table)
+    : options(given),
+      network(cluster),
+      peers(std::move(all)),
+      functions(std::move(table)),
+      team(team_settings(options, peers, cluster.self()), *this),
+      exchange(network, {options.inline_bytes},
+               [this](const ObjectId& id, Rank rank) { actors.ended(id, rank); }),
+      dispatcher(*this, network, workers_of(peers),
+                 std::chrono::microseconds(options.window_us)),
+      actors(*this),
+      streams(*this),
+      names(*this),
+      resources(*this, peers),
+      waits(*this) {
+    the_engine = this;
+}
+
+Engine::~Engine() { the_engine = nullptr; }
+
+Engine& Engine::current() {
+    if (the_engine == nullptr) {
+        throw Error("mobula was used outside of mobula::run: there is no engine");
+    }
+    return *the_engine;
+}
+
+bool Engine::running() noexcept { return the_engine != nullptr; }
+
+const graph::InputEvents& Engine::exist_events() noexcept {
+    static const graph::InputEvents events{
+        [](detail::Waiter& waiter) noexcept {
+            Task& task = *static_cast<detail::Input&>(waiter).task;
+            if (graph::arrived(task)) the_engine->place(task);
+        },
+        [](Object& object, bool value) { the_engine->exchange.want(object, value); }};
+    return events;
+}
+
+const graph::InputEvents& Engine::here_events() noexcept {
+    static const graph::InputEvents events{
+        [](detail::Waiter& waiter) noexcept {
+            Task& task = *static_cast<detail::Input&>(waiter).task;
+            if (graph::arrived(task)) the_engine->enqueue(task);
+        },
+        [](Object& object, bool value) { the_engine->exchange.want(object, value); }};
+    return events;
+}
+
+// ---- the life of a task ----
+
+void Engine::apply_options(Task& task, const TaskOptions& given) {
+    graph::TaskExtra& extra = graph::extra_of(task);
+    extra.options = given;
+    extra.demands = given.cpus != 1 || given.gpus != 0 || !given.resources.empty() ||
+                    given.placement.kind == Placement::Kind::bundle;
+    resources.check(given, extra.demands);
+}
+
+/// The scope that the children of the running task are cancelled by.
+static graph::Scope* scope_for_children(Task& parent) {
+    graph::Scope* scope = parent.children.load(std::memory_order_acquire);
+    if (scope == nullptr) {
+        scope = new graph::Scope(parent.scope);
+        parent.children.store(scope);
+        if (parent.cancelled.load()) scope->cancel();
+    }
+    scope->retain();
+    return scope;
+}
+
+void Engine::submit(Task& task, const TaskOptions* given) {
+    worker::Frame* const frame = worker::Team::frame();
+    try {
+        if (frame != nullptr && frame->task != nullptr) {
+            if (graph::is_cancelled(*frame->task)) cancelled(*frame->task)->raise();
+            task.scope = scope_for_children(*frame->task);
+        }
+        if (given != nullptr) apply_options(task, *given);
+    } catch (...) {
+        // Nobody may wait for it, so its results need not fail.
+        retire(task);
+        throw;
+    }
+    if (task.info->stream) streams.open(*task.result);
+    if (!network.alone()) {
+        thread_local unsigned until_poll = submissions_per_poll;
+        if (--until_poll == 0) {
+            until_poll = submissions_per_poll;
+            poll();
+        }
+    }
+    if (graph::await_inputs(task, false, exist_events())) place(task);
+}
+
+void Engine::place(Task& task) {
+    if (network.alone() || task.bound || task.foreign) return run_here(task);
+    dispatcher.place(task);
+}
+
+void Engine::run_here(Task& task) {
+    if (network.alone() || graph::await_inputs(task, true, here_events())) enqueue(task);
+}
+
+void Engine::enqueue(Task& task) {
+    // One that was cancelled goes through the queue as well: who takes it out frees it.
+    static_cast<void>(task.advance(Task::Phase::queued));
+    if (task.extra != nullptr && task.extra->demands && !task.extra->holds) {
+        try {
+            if (!resources.take(task)) return;
+        } catch (const std::exception&) {
+            const FailurePtr failure = graph::failure_from_current_exception(
+                graph::name_of(task), static_cast<std::uint32_t>(index(self())));
+            return fail(task, failure);
+        }
+    }
+    const worker::Frame* const frame = worker::Team::frame();
+    if (frame != nullptr && !frame->driver) {
+        team.push_next(task);
+    } else {
+        team.push(task);
+    }
+}
+
+void Engine::run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure) noexcept {
+    frame.task = &task;
+    frame.started = ticks_now();
+    void* self_object = nullptr;
+    const bool actor_task = task.extra != nullptr && task.extra->actor != nullptr;
+    if (actor_task) {
+        frame.caller = Actors::caller_of(task);
+        self_object = actors.prepare(task, failure);
+        if (failure) return;
+    } else {
+        frame.caller = next_caller_.fetch_add(1, std::memory_order_relaxed);
+    }
+    worker::Frame*& current_frame = worker::Team::frame();
+    worker::Frame* const outer = std::exchange(current_frame, &frame);
+    try {
+        task.info->run(task, graph::arguments(task), self_object);
+    } catch (...) {
+        failure = graph::failure_from_current_exception(
+            graph::name_of(task), static_cast<std::uint32_t>(index(self())));
+    }
+    worker::Team::frame() = outer;
+}
+
+void Engine::execute(Task& task) noexcept {
+    FailurePtr failure;
+    if (graph::is_cancelled(task) || !task.advance(Task::Phase::running)) {
+        failure = cancelled(task);
+    } else {
+        failure = graph::failed_input(task);
+        if (failure) failure = graph::failure_passed_on(*failure, graph::name_of(task));
+    }
+    worker::Frame frame;
+    const bool started = !failure;
+    if (started) run_user_code(task, frame, failure);
+    tasks_run.fetch_add(1, std::memory_order_relaxed);
+
+    const bool actor_task = task.extra != nullptr && task.extra->actor != nullptr;
+    if (task.info->stream) streams.ended(task);
+    if (started && failure && run_again(task, *failure)) return;
+    if (failure) {
+        for (std::uint32_t i = 0; i < task.info->results; ++i) {
+            Object& object = *task.results(i);
+            if (state_of(object) == State::pending && object.content.value != nullptr) {
+                graph::drop_place(object);
+            }
+        }
+    }
+    if (actor_task) actors.finished(task, failure);
+    if (task.extra != nullptr) resources.release(*task.extra);
+    if (failure) return fail(task, failure);
+    retire(task);
+}
+
+/// Puts a task that threw into the queue again where its options say so.
+bool Engine::run_again(Task& task, const graph::Failure& failure) {
+    if (task.extra == nullptr || !task.extra->options.retry_exceptions || task.info->stream ||
+        failure.kind != graph::FailureKind::task_error) {
+        return false;
+    }
+    const int retries = task.extra->options.max_retries;
+    if (retries >= 0 && task.attempt >= retries) return false;
+    for (std::uint32_t i = 0; i < task.info->results; ++i) {
+        Object& object = *task.results(i);
+        if (is_done(graph::state_of(object))) return false;  // some results are out already
+        if (object.content.value != nullptr) graph::drop_place(object);
+    }
+    if (task.attempt < 255) ++task.attempt;
+    resources.release(*task.extra);
+    task.phase.store(Task::Phase::waiting);
+    enqueue(task);
+    return true;
+}
+
+void Engine::finish_result(Task& task, std::uint32_t number) noexcept {
+    if (task.foreign) {
+        dispatcher.give_result(task, number);
+    } else {
+        graph::complete(*task.results(number));
+    }
+}
+
+void Engine::retire(Task& task) noexcept {
+    if (task.foreign) dispatcher.foreign_ended(task);
+    graph::destroy_arguments(task);
+    graph::free_task(task);
+}
+
+void Engine::fail(Task& task, const FailurePtr& failure) noexcept {
+    if (task.foreign) {
+        dispatcher.give_failure(task, *failure);
+    } else {
+        for (std::uint32_t i = 0; i < task.info->results; ++i) {
+            graph::fail(*task.results(i), failure);
+        }
+    }
+    retire(task);
+}
+
+FailurePtr Engine::cancelled(const Task& task) const {
+    auto failure = std::make_shared<graph::Failure>();
+    failure->kind = graph::FailureKind::cancelled;
+    failure->function = graph::name_of(task);
+    failure->rank = static_cast<std::uint32_t>(index(self()));
+    failure->message = failure->function + " was cancelled";
+    return failure;
+}
+
+void Engine::cancel(Object& object, bool recursive) {
+    std::vector<detail::CellPtr> results;
+    FailurePtr failure;
+    Rank where{};
+    TaskKey key{};
+    bool sent = false, children = false, stream = false;
+    {
+        std::lock_guard guard(object.lock);
+        Task* const task = object.producer;
+        if (task == nullptr) return streams.close(object);
+        stream = task->info->stream;
+        task->cancelled.store(true);
+        Task::Phase phase = task->phase.load();
+        while ((phase == Task::Phase::waiting || phase == Task::Phase::queued) && !task->actor) {
+            for (std::uint32_t i = 0; i < task->info->results && results.size() <= i; ++i) {
+                results.push_back(detail::CellPtr::share(*task->results(i)));
+            }
+            if (!failure) failure = cancelled(*task);
+            if (task->phase.compare_exchange_strong(phase, Task::Phase::over)) break;
+        }
+        if (phase == Task::Phase::sent) {
+            sent = true;
+            where = task->where;
+            key = task->key;
+        }
+        if (phase == Task::Phase::sent || phase == Task::Phase::running) results.clear();
+        graph::Scope* const scope = task->children.load();
+        if (recursive && scope != nullptr) {
+            scope->cancel();
+            children = true;
+        }
+    }
+    for (const detail::CellPtr& result : results) graph::fail(Object::of(*result), failure);
+    if (sent) dispatcher.cancel(where, key, recursive);
+    if (children) dispatcher.cancel_children();
+    if (stream) streams.close(object);
+    waits.wake_cancelled();
+}
+
+// ---- worker::Delegate ----
+
+bool Engine::poll() noexcept {
+    return !network.alone() && network.transport().progress();
+}
+
+void Engine::flush() noexcept {
+    if (!network.alone()) network.transport().flush();
+}
+
+void Engine::sleep(Time deadline) noexcept { network.transport().wait(deadline); }
+void Engine::wake_sleeper() noexcept { network.transport().wake(); }
+void Engine::tick(Time now) noexcept { network.transport().tick(now); }
+
+void Engine::idle() noexcept {
+    if (!network.alone()) dispatcher.idle();
+}
+
+// ---- transport::Delegate ----
+
+void Engine::on_record(Rank from, std::span<const std::byte> record) {
+    if (broken_.load(std::memory_order_relaxed)) return;
+    try {
+        wire::RecordReader reader(record);
+        handle(from, reader.get<Kind>(), reader);
+    } catch (const std::exception& error) {
+        end_job("rank " + std::to_string(index(from)) + " sent what rank " +
+                std::to_string(index(self())) + " cannot accept: " + error.what());
+    }
+}
+
+void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
+    switch (kind) {
+        case Kind::task:
+        case Kind::spawn:
+        case Kind::call: return dispatcher.on_task(from, kind, reader);
+        case Kind::result: return dispatcher.on_result(from, reader);
+        case Kind::recall: return dispatcher.on_recall(from, reader);
+        case Kind::returned: return dispatcher.on_returned(from, reader);
+        case Kind::cancel: return dispatcher.on_cancel(from, reader);
+        case Kind::subscribe: return exchange.on_subscribe(from, reader);
+        case Kind::done: return exchange.on_done(from, reader);
+        case Kind::fetch: return exchange.on_fetch(from, reader);
+        case Kind::value: return exchange.on_value(from, reader);
+        case Kind::grant: return exchange.on_grant(from, reader);
+        case Kind::release: return exchange.on_release(from, reader);
+        case Kind::drop: return exchange.on_drop(from, reader);
+        case Kind::end_actor: return actors.on_end(reader);
+        case Kind::kill_actor: return actors.on_kill(reader);
+        case Kind::name: return names.on_name(from, reader);
+        case Kind::find: return names.on_find(from, reader);
+        case Kind::found: return names.on_found(from, reader);
+        case Kind::item: return streams.on_item(from, reader);
+        case Kind::consumed: return streams.on_consumed(from, reader);
+        case Kind::finish: return on_finish(reader);
+        case Kind::broken: return end_job(std::string(reader.text()));
+        default: throw Error("a record of no known kind");
+    }
+}
+
+}  // namespace mobula::runtime

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "graph/task.hpp"
+#include "runtime/actors.hpp"
+#include "runtime/dispatcher.hpp"
+#include "runtime/exchange.hpp"
+#include "runtime/frame.hpp"
+#include "runtime/functions.hpp"
+#include "runtime/names.hpp"
+#include "runtime/network.hpp"
+#include "runtime/options.hpp"
+#include "runtime/resources.hpp"
+#include "runtime/streams.hpp"
+#include "runtime/waits.hpp"
+#include "worker/team.hpp"
+
+namespace mobula::runtime {
+
+using detail::Task;
+using graph::FailurePtr;
+
+/// What every rank tells every other when they meet.
+struct Peer {
+    std::uint32_t workers = 1;
+    scheduler::Amounts resources;
+};
+
+/// One rank's engine: the parts and what passes between them. There is one in a process, made by
+/// run(); the public templates reach it through current(). Thread-safe unless a member says
+/// otherwise.
+class Engine final : public worker::Delegate, public transport::Delegate {
+public:
+    Engine(const Options& options, transport::Cluster& cluster, std::vector<Peer> peers,
+           FunctionTable functions);
+    ~Engine();
+
+    [[nodiscard]] static Engine& current();
+    [[nodiscard]] static bool running() noexcept;
+
+    /// Runs until the driver has ended on rank 0; `driver` is empty on the others. Returns the exit
+    /// code. Thread-bound to the caller of the constructor.
+    int run(const std::function<int()>& driver);
+
+    // ---- the life of a task, in this order ----
+
+    /// Takes a call over from the user's code. Frees the task and throws on what can never be.
+    void submit(Task& task, const TaskOptions* options);
+    /// Its inputs exist: chooses where it runs.
+    void place(Task& task);
+    /// It runs on this rank: brings its inputs here, then queues it.
+    void run_here(Task& task);
+    void enqueue(Task& task);
+    void execute(Task& task) noexcept override;
+    /// Its results are all there, or have failed: frees it.
+    void retire(Task& task) noexcept;
+    /// It will not run; tells whoever waits for its results.
+    void fail(Task& task, const FailurePtr& failure) noexcept;
+    void finish_result(Task& task, std::uint32_t number) noexcept;
+    void cancel(Object& object, bool recursive);
+
+    /// The failure of a task that was cancelled.
+    [[nodiscard]] FailurePtr cancelled(const Task& task) const;
+    [[nodiscard]] static const graph::InputEvents& exist_events() noexcept;
+    [[nodiscard]] static const graph::InputEvents& here_events() noexcept;
+
+    // ---- worker::Delegate ----
+    bool poll() noexcept override;
+    void flush() noexcept override;
+    void sleep(Time deadline) noexcept override;
+    void wake_sleeper() noexcept override;
+    void tick(Time now) noexcept override;
+    void idle() noexcept override;
+
+    // ---- transport::Delegate ----
+    void on_record(Rank from, std::span<const std::byte> record) override;
+    void on_peer_lost(Rank peer, std::string_view reason) override;
+    void on_fenced(std::string_view reason) override;
+
+    /// The job cannot go on: rank 0 prints the sentence, all ranks leave with code 1.
+    void end_job(const std::string& sentence) noexcept;
+    [[nodiscard]] Rank self() const noexcept { return network.self(); }
+
+    const Options options;
+    Network network;
+    std::vector<Peer> peers;
+    FunctionTable functions;
+    worker::Team team;
+    Exchange exchange;
+    Dispatcher dispatcher;
+    Actors actors;
+    Streams streams;
+    Names names;
+    ResourceGate resources;
+    Waits waits;
+    std::atomic<std::uint64_t> tasks_run{0};
+
+private:
+    void handle(Rank from, wire::Kind kind, wire::RecordReader& reader);
+    void run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure) noexcept;
+    [[nodiscard]] bool run_again(Task& task, const graph::Failure& failure);
+    void apply_options(Task& task, const TaskOptions& options);
+
+    void on_finish(wire::RecordReader& reader);
+    void drain();
+
+    std::atomic<std::uint64_t> next_caller_{1};
+    std::atomic<bool> broken_{false};    ///< end_job() was called
+    std::atomic<bool> finished_{false};  ///< the driver is done
+};
+
+}  // namespace mobula::runtime

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/exchange.hpp"
+
+#include <utility>
+
+#include "base/check.hpp"
+
+namespace mobula::runtime {
+
+using graph::State;
+using wire::Kind;
+using wire::RecordReader;
+using wire::RecordWriter;
+
+namespace {
+
+/// A description's second field.
+enum class Known : std::uint8_t { pending, located, inside, failed, actor };
+
+/// Values up to here travel with every reference to them; larger ones when they are wanted.
+constexpr std::size_t described_bytes_max = 1024;
+
+}  // namespace
+
+CellPtr try_share_object(Object& object) noexcept {
+    std::uint32_t seen = object.references.load(std::memory_order_relaxed);
+    while (seen != 0) {
+        if (object.references.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) {
+            return CellPtr(&object);
+        }
+    }
+    return {};
+}
+
+Exchange::Exchange(Network& network, Limits limits, ActorEnded actor_ended)
+    : network_(network), limits_(limits), actor_ended_(std::move(actor_ended)) {}
+
+Shared& Exchange::publish_locked(Object& object) {
+    if (object.shared == nullptr) {
+        auto shared = std::make_unique<Shared>();
+        shared->id = {network_.self(), Incarnation{}, next_serial_++};
+        shared->object = &object;
+        object.shared = shared.get();
+        owned_.emplace(shared->id.serial, std::move(shared));
+        ++sums_.owned;
+    }
+    return *object.shared;
+}
+
+ObjectId Exchange::publish(Object& object, const Rank* actor_rank) {
+    Lock lock(mutex_);
+    Shared& shared = publish_locked(object);
+    if (actor_rank != nullptr) {
+        shared.is_actor = true;
+        shared.actor_rank = *actor_rank;
+    }
+    return shared.id;
+}
+
+std::pair<ObjectId, Rank> Exchange::actor_of(Object& actor) {
+    Lock lock(mutex_);
+    if (actor.shared == nullptr || !actor.shared->is_actor) {
+        throw Error("this handle names no actor");
+    }
+    return {actor.shared->id, actor.shared->actor_rank};
+}
+
+CellPtr Exchange::find_owned(const ObjectId& id) {
+    Lock lock(mutex_);
+    const auto found = owned_.find(id.serial);
+    if (found == owned_.end() || found->second->object == nullptr) return {};
+    return try_share_object(*found->second->object);
+}
+
+Shared* Exchange::find(const ObjectId& id) {
+    if (id.owner == network_.self()) {
+        const auto found = owned_.find(id.serial);
+        return found == owned_.end() ? nullptr : found->second.get();
+    }
+    const auto found = held_.find(id);
+    return found == held_.end() ? nullptr : found->second.get();
+}
+
+/// The state of a value that may go along with a reference: small, and without references and
+/// blocks of its own.
+void Exchange::described_state(Object& object, RecordWriter& writer) {
+    const State state = graph::state_of(object);
+    if (state == State::failed) {
+        detail::Writer failure;
+        graph::failure_of(object)->encode(failure);
+        writer.put(Known::failed).put(static_cast<std::uint32_t>(failure.stream().size()));
+        writer.bytes(failure.stream().data(), failure.stream().size());
+        return;
+    }
+    if (state == State::ready && object.type->plain && object.type->size <= described_bytes_max) {
+        writer.put(Known::inside).put(static_cast<std::uint32_t>(object.type->size));
+        writer.bytes(object.content.value, object.type->size);
+        return;
+    }
+    if (state == State::encoded) {
+        const std::unique_ptr<Encoded> value = graph::copy_encoded(object);
+        if (value && value->stream.size() <= described_bytes_max && !value->stream_block &&
+            value->attachments.empty() && value->references.empty()) {
+            writer.put(Known::inside).put(static_cast<std::uint32_t>(value->stream.size()));
+            writer.bytes(value->stream.data(), value->stream.size());
+            return;
+        }
+    }
+    if (state == State::ready && !object.type->plain &&
+        object.type->weight(object.content.value) <= described_bytes_max) {
+        detail::Writer value;
+        object.type->encode(object.content.value, value);
+        if (value.stream().size() <= described_bytes_max && value.attachments().empty() &&
+            value.references().empty()) {
+            writer.put(Known::inside).put(static_cast<std::uint32_t>(value.stream().size()));
+            writer.bytes(value.stream().data(), value.stream().size());
+            return;
+        }
+    }
+    Shared& shared = *object.shared;
+    if (shared.located) {
+        writer.put(Known::located).put(shared.location).put(shared.copy).put(shared.bytes);
+    } else if (shared.role == Shared::Role::owned && graph::is_here(state)) {
+        const std::uint64_t bytes =
+            state == State::ready ? object.type->weight(object.content.value) : 0;
+        writer.put(Known::located).put(network_.self()).put(shared.id.serial).put(bytes);
+    } else {
+        writer.put(Known::pending);
+    }
+}
+
+void Exchange::describe(Object& object, Rank to, RecordWriter& writer) {
+    Lock lock(mutex_);
+    Shared& shared = publish_locked(object);
+    check(shared.role != Shared::Role::copy, "a kept copy has no references of its own");
+    if (shared.role == Shared::Role::owned) {
+        shared.holders.grant(to);
+        if (!shared.keep) shared.keep = CellPtr::share(object);
+    } else if (shared.id.owner != to) {
+        // Goes before this rank's own release on the same channel, so the owner never believes
+        // that nobody holds the object while `to` gets it.
+        RecordWriter grant(Kind::grant);
+        grant.put(shared.id).put(to);
+        network_.send(shared.id.owner, grant);
+    }
+    writer.put(shared.id);
+    if (shared.is_actor) {
+        writer.put(Known::actor).put(shared.actor_rank);
+    } else {
+        described_state(object, writer);
+    }
+}
+
+CellPtr Exchange::adopt(RecordReader& reader) {
+    const auto id = reader.get<ObjectId>();
+    const auto known = reader.get<Known>();
+    Rank location{};
+    std::uint64_t copy = 0, bytes = 0;
+    std::span<const std::byte> inside;
+    switch (known) {
+        case Known::pending: break;
+        case Known::actor: location = network_.read_rank(reader); break;
+        case Known::located:
+            location = network_.read_rank(reader);
+            copy = reader.get<std::uint64_t>();
+            bytes = reader.get<std::uint64_t>();
+            break;
+        case Known::inside:
+        case Known::failed: inside = reader.bytes(reader.count(1)); break;
+        default: throw Error("a record describes an object in no known way");
+    }
+
+    Lock lock(mutex_);
+    if (id.owner == network_.self()) {
+        Shared* const shared = find(id);
+        CellPtr cell = shared != nullptr && shared->object != nullptr ? try_share_object(*shared->object)
+                                                                     : CellPtr();
+        if (!cell) throw Error("a record names an object that is gone");
+        return cell;
+    }
+    if (index(id.owner) >= network_.ranks()) {
+        throw Error("a record names an object of a rank that does not exist");
+    }
+    std::unique_ptr<Shared>& entry = held_[id];
+    if (!entry) {
+        entry = std::make_unique<Shared>();
+        entry->role = Shared::Role::held;
+        entry->id = id;
+        entry->pins = 0;
+        ++sums_.held;
+    }
+    Shared& shared = *entry;
+    ++shared.grants;
+    CellPtr cell = shared.object != nullptr ? try_share_object(*shared.object) : CellPtr();
+    if (!cell) {
+        shared.object = graph::new_object(1);
+        shared.object->shared = &shared;
+        shared.subscribed = shared.value_wanted = shared.fetching = false;
+        ++shared.pins;
+        cell = CellPtr(shared.object);
+    }
+    if (known == Known::located) {
+        shared.located = true;
+        shared.location = location;
+        shared.copy = copy;
+        shared.bytes = bytes;
+    } else if (known == Known::actor) {
+        shared.is_actor = true;
+        shared.actor_rank = location;
+    }
+    lock.unlock();
+
+    Object& object = Object::of(*cell);
+    if (known == Known::inside) {
+        auto encoded = std::make_unique<Encoded>();
+        encoded->stream.assign(inside.begin(), inside.end());
+        graph::complete(object, encoded.release());
+    } else if (known == Known::failed) {
+        detail::Reader failure(inside, {}, {});
+        graph::fail(object,
+                    std::make_shared<graph::Failure>(graph::Failure::decode(failure)));
+    } else if (known == Known::located && graph::locate(object)) {
+        want(object, true);
+    }
+    return cell;
+}
+
+void Exchange::dispose(Object& object) noexcept {
+    if (object.shared != nullptr) {
+        Lock lock(mutex_);
+        Shared& shared = *object.shared;
+        if (shared.object == &object) shared.object = nullptr;
+        lock.unlock();
+        // The value first: its blocks are pins of their own, and the owner may free their bytes
+        // as soon as the last pin is gone.
+        graph::free_object(&object);
+        unpin(shared);
+        return;
+    }
+    graph::free_object(&object);
+}
+
+void Exchange::unpin(Shared& shared) noexcept {
+    Lock lock(mutex_);
+    if (--shared.pins != 0) return;
+    const bool actor = shared.is_actor && shared.role == Shared::Role::owned;
+    const ObjectId id = shared.id;
+    const Rank rank = shared.actor_rank;
+    end_locked(shared);
+    lock.unlock();
+    if (actor) actor_ended_(id, rank);
+}
+
+/// Nothing here needs the object any more.
+void Exchange::end_locked(Shared& shared) noexcept {
+    switch (shared.role) {
+        case Shared::Role::held: {
+            RecordWriter release(Kind::release);
+            release.put(shared.id).put(shared.grants);
+            network_.send(shared.id.owner, release);
+            --sums_.held;
+            held_.erase(ObjectId(shared.id));
+            return;
+        }
+        case Shared::Role::owned:
+            if (shared.located && shared.location != network_.self()) {
+                RecordWriter drop(Kind::drop);
+                drop.put(shared.copy);
+                network_.send(shared.location, drop);
+            }
+            --sums_.owned;
+            break;
+        case Shared::Role::copy: --sums_.copies; break;
+    }
+    owned_.erase(std::uint64_t(shared.id.serial));
+}
+
+void Exchange::on_grant(Rank, RecordReader& reader) {
+    const auto id = reader.get<ObjectId>();
+    const Rank to = network_.read_rank(reader);
+    Lock lock(mutex_);
+    Shared* const shared = find(id);
+    if (shared == nullptr) throw Error("a rank passed on an object that is gone");
+    shared->holders.grant(to);
+    if (!shared->keep && shared->object != nullptr) shared->keep = try_share_object(*shared->object);
+    CellPtr dropped;
+    if (!shared->holders.held()) dropped = std::move(shared->keep);
+    lock.unlock();
+}
+
+void Exchange::on_release(Rank from, RecordReader& reader) {
+    const auto id = reader.get<ObjectId>();
+    const auto grants = reader.get<std::int64_t>();
+    CellPtr dropped;
+    Lock lock(mutex_);
+    Shared* const shared = find(id);
+    if (shared == nullptr) throw Error("a rank released an object that is gone");
+    shared->holders.give_back(from, grants);
+    if (!shared->holders.held()) dropped = std::move(shared->keep);
+    lock.unlock();
+}
+
+void Exchange::on_drop(Rank, RecordReader& reader) {
+    const auto serial = reader.get<std::uint64_t>();
+    CellPtr dropped;
+    Lock lock(mutex_);
+    const auto found = owned_.find(serial);
+    if (found == owned_.end() || found->second->role != Shared::Role::copy) {
+        throw Error("a rank dropped a value that is not kept here");
+    }
+    dropped = std::move(found->second->keep);
+    lock.unlock();
+}
+
+Exchange::Sums Exchange::sums() {
+    Lock lock(mutex_);
+    return sums_;
+}
+
+}  // namespace mobula::runtime

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "runtime/network.hpp"
+#include "runtime/shared.hpp"
+
+namespace mobula::runtime {
+
+using detail::Buffer;
+using detail::CellPtr;
+using graph::Encoded;
+using graph::Object;
+using graph::Shared;
+
+/// Adds a reference unless the last one has just gone.
+[[nodiscard]] CellPtr try_share_object(Object& object) noexcept;
+
+/// A value that arrived, and what is still on its way to it.
+struct Arrived {
+    struct Part {
+        Rank from;
+        std::uint64_t offset;
+        std::span<std::byte> into;
+    };
+    std::unique_ptr<Encoded> encoded;
+    std::vector<Part> parts;  ///< blocks that must be fetched before the value may be read
+};
+
+/// Objects between ranks: names them, counts who holds them, tells who waits, moves their bytes.
+/// The owner of an object answers for it; nothing goes through any other rank. Thread-safe; the
+/// `on_` members are called while the network is driven.
+class Exchange {
+public:
+    struct Limits {
+        std::size_t inline_bytes = 4096;  ///< largest value inside a message
+    };
+    /// Told when the last handle of an actor that this rank spawned is gone everywhere.
+    using ActorEnded = std::function<void(const ObjectId& actor, Rank rank)>;
+
+    Exchange(Network& network, Limits limits, ActorEnded actor_ended);
+
+    // ---- references ----
+
+    /// Writes a reference to the object for `to`, which from then on counts as a holder.
+    void describe(Object& object, Rank to, wire::RecordWriter& writer);
+    /// Reads a reference that was described for this rank.
+    [[nodiscard]] CellPtr adopt(wire::RecordReader& reader);
+    /// The last reference of this rank went.
+    void dispose(Object& object) noexcept;
+    /// Names the object; makes it known as an actor where `rank` is given.
+    ObjectId publish(Object& object, const Rank* actor_rank = nullptr);
+    /// Where the actor lives that the cell stands for; throws Error for any other object.
+    [[nodiscard]] std::pair<ObjectId, Rank> actor_of(Object& actor);
+    /// An object that this rank owns, if it still exists.
+    [[nodiscard]] CellPtr find_owned(const ObjectId& id);
+
+    // ---- values ----
+
+    /// Somebody waits for the object (for its bytes, if `value`): asks for it where needed.
+    void want(Object& object, bool value);
+    /// Where most of a value's bytes are and how many: this rank for a value that is here.
+    [[nodiscard]] std::pair<Rank, std::size_t> place_of(Object& object);
+    /// The travelling form of what a Writer took; blocks are moved into the arena.
+    [[nodiscard]] std::unique_ptr<Encoded> seal(detail::Writer& writer);
+    /// Whether the form fits into a message.
+    [[nodiscard]] bool fits_inline(const detail::Writer& writer) const;
+    /// Writes a form for `to`. Its blocks stay alive with `block`, an object made for them.
+    void put_encoded(const Encoded& encoded, Rank to, wire::RecordWriter& writer);
+    [[nodiscard]] Arrived get_encoded(Rank from, wire::RecordReader& reader);
+    /// Fetches the parts, then calls `done` with a reason or an empty string, on the network's turn.
+    void pull(std::vector<Arrived::Part> parts, std::function<void(std::string_view)> done);
+    /// Keeps a value made here for another owner; the serial under which it is fetched.
+    std::uint64_t keep_copy(Object& object, std::unique_ptr<Encoded> form);
+    /// The owner learns that its object's bytes are kept elsewhere.
+    void set_location(Object& object, Rank where, std::uint64_t copy, std::uint64_t bytes);
+
+    // ---- from other ranks ----
+
+    void on_subscribe(Rank from, wire::RecordReader& reader);
+    void on_done(Rank from, wire::RecordReader& reader);
+    void on_fetch(Rank from, wire::RecordReader& reader);
+    void on_value(Rank from, wire::RecordReader& reader);
+    void on_grant(Rank from, wire::RecordReader& reader);
+    void on_release(Rank from, wire::RecordReader& reader);
+    void on_drop(Rank from, wire::RecordReader& reader);
+
+    // ---- sight ----
+
+    struct Sums {
+        std::size_t owned = 0, held = 0, copies = 0;
+        std::uint64_t bytes_pulled = 0, values_mapped = 0, fetches = 0;
+    };
+    [[nodiscard]] Sums sums();
+
+private:
+    friend struct PinnedHead;
+    using Lock = std::unique_lock<std::mutex>;
+
+    Shared& publish_locked(Object& object);
+    Shared* find(const ObjectId& id);
+    void unpin(Shared& shared) noexcept;
+    void end_locked(Shared& shared) noexcept;
+    [[nodiscard]] Encoded* start_fetch(Shared& shared);
+    [[nodiscard]] const Encoded& form_of(Shared& shared);
+    void answer(Shared& shared, Rank to, bool value);
+    void send_value(Shared& shared, Rank to);
+    void notify_subscribers(Shared& shared);
+    [[nodiscard]] Buffer map_block(Rank from, std::uint64_t offset, std::uint64_t bytes,
+                                   Shared* pinned);
+    [[nodiscard]] Arrived read_form(Rank from, wire::RecordReader& reader, Shared* pinned);
+    void write_form(const Encoded& encoded, Rank to, wire::RecordWriter& writer);
+    void arrive(Shared& shared, Arrived arrived);
+    void described_state(Object& object, wire::RecordWriter& writer);
+
+    Network& network_;
+    Limits limits_;
+    ActorEnded actor_ended_;
+    std::mutex mutex_;
+    std::mutex forms_mutex_;  ///< of Shared::published; taken after nothing, before mutex_
+    std::unordered_map<std::uint64_t, std::unique_ptr<Shared>> owned_;  ///< owned and copies
+    std::unordered_map<ObjectId, std::unique_ptr<Shared>> held_;
+    std::uint64_t next_serial_ = 1;
+    Sums sums_;
+};
+
+}  // namespace mobula::runtime

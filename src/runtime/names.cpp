@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/names.hpp"
+
+#include <utility>
+
+#include <mobula/error.hpp>
+
+#include "runtime/engine.hpp"
+
+namespace mobula::runtime {
+
+using wire::Kind;
+using wire::RecordReader;
+using wire::RecordWriter;
+
+namespace {
+
+constexpr Rank registry{};  // rank 0
+
+}  // namespace
+
+void Names::enter(const std::string& name, Object&, const ObjectId& id, Rank) {
+    std::lock_guard guard(mutex_);
+    for (const auto& [other, taken] : own_) {
+        if (taken == name) throw BadInput("an actor with the name '" + name + "' lives already");
+    }
+    if (engine_.self() == registry) {
+        if (!names_.emplace(name, id).second) {
+            throw BadInput("an actor with the name '" + name + "' lives already");
+        }
+    } else {
+        RecordWriter record(Kind::name);
+        record.put(static_cast<std::uint8_t>(1)).put(id).text(name);
+        engine_.network.send(registry, record);
+    }
+    own_.emplace(id, name);
+}
+
+void Names::leave(const ObjectId& id) {
+    std::lock_guard guard(mutex_);
+    const auto found = own_.find(id);
+    if (found == own_.end()) return;
+    if (engine_.self() == registry) {
+        const auto entry = names_.find(found->second);
+        if (entry != names_.end() && entry->second == id) names_.erase(entry);
+    } else {
+        RecordWriter record(Kind::name);
+        record.put(static_cast<std::uint8_t>(0)).put(id).text(found->second);
+        engine_.network.send(registry, record);
+    }
+    own_.erase(found);
+}
+
+void Names::on_name(Rank, RecordReader& reader) {
+    const bool enters = reader.get<std::uint8_t>() != 0;
+    const auto id = reader.get<ObjectId>();
+    const std::string name(reader.text());
+    std::lock_guard guard(mutex_);
+    if (enters) {
+        names_.emplace(name, id);
+        return;
+    }
+    const auto entry = names_.find(name);
+    if (entry != names_.end() && entry->second == id) names_.erase(entry);
+}
+
+CellPtr Names::find(std::string_view name) {
+    Gathering gathering(engine_.team, 1);
+    std::uint64_t number = 0;
+    {
+        std::lock_guard guard(mutex_);
+        number = next_question_++;
+        questions_[number].gathering = &gathering;
+    }
+    if (engine_.self() == registry) {
+        ObjectId id{};
+        {
+            std::lock_guard guard(mutex_);
+            const auto entry = names_.find(name);
+            if (entry != names_.end()) id = entry->second;
+        }
+        ask_owner(id, engine_.self(), number);
+    } else {
+        RecordWriter record(Kind::find);
+        record.put(ObjectId{}).put(engine_.self()).put(number).text(name);
+        engine_.network.send(registry, record);
+    }
+    engine_.waits.sleep(gathering, {}, std::nullopt);
+    std::lock_guard guard(mutex_);
+    CellPtr answer = std::move(questions_[number].answer);
+    questions_.erase(number);
+    return answer;
+}
+
+/// An id of serial 0 stands for "nobody has the name".
+void Names::ask_owner(const ObjectId& id, Rank asker, std::uint64_t question) {
+    if (id.serial == 0) return answer(asker, question, {});
+    if (id.owner == engine_.self()) return answer(asker, question, engine_.exchange.find_owned(id));
+    RecordWriter record(Kind::find);
+    record.put(id).put(asker).put(question).text({});
+    engine_.network.send(id.owner, record);
+}
+
+void Names::on_find(Rank, RecordReader& reader) {
+    auto id = reader.get<ObjectId>();
+    const Rank asker = engine_.network.read_rank(reader);
+    const auto question = reader.get<std::uint64_t>();
+    const std::string_view name = reader.text();
+    if (id.serial == 0) {
+        std::lock_guard guard(mutex_);
+        const auto entry = names_.find(name);
+        if (entry != names_.end()) id = entry->second;
+    }
+    ask_owner(id, asker, question);
+}
+
+void Names::answer(Rank asker, std::uint64_t question, const CellPtr& actor) {
+    if (asker == engine_.self()) {
+        std::lock_guard guard(mutex_);
+        const auto found = questions_.find(question);
+        if (found == questions_.end()) return;
+        found->second.answer = actor;
+        found->second.gathering->arrive();
+        return;
+    }
+    RecordWriter record(Kind::found);
+    record.put(question).put(static_cast<std::uint8_t>(static_cast<bool>(actor)));
+    if (actor) engine_.exchange.describe(Object::of(*actor), asker, record);
+    engine_.network.send(asker, record);
+}
+
+void Names::on_found(Rank, RecordReader& reader) {
+    const auto question = reader.get<std::uint64_t>();
+    CellPtr actor;
+    if (reader.get<std::uint8_t>() != 0) actor = engine_.exchange.adopt(reader);
+    answer(engine_.self(), question, actor);
+}
+
+}  // namespace mobula::runtime

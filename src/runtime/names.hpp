@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "graph/object.hpp"
+#include "runtime/exchange.hpp"
+#include "runtime/gathering.hpp"
+
+namespace mobula::runtime {
+
+class Engine;
+
+/// Names of actors: rank 0 knows which actor has a name, the actor's owner gives handles of it.
+/// Thread-safe.
+class Names {
+public:
+    explicit Names(Engine& engine) : engine_(engine) {}
+
+    /// Gives an actor of this rank a name. Throws BadInput when a living actor is known here by it;
+    /// when rank 0 knows one, the actor's cell keeps working and the name stays with the other.
+    void enter(const std::string& name, Object& actor, const ObjectId& id, Rank rank);
+    void leave(const ObjectId& id);
+    /// Asks and waits for the answer; null where there is none of that name.
+    [[nodiscard]] CellPtr find(std::string_view name);
+
+    void on_name(Rank from, wire::RecordReader& reader);
+    void on_find(Rank from, wire::RecordReader& reader);
+    void on_found(Rank from, wire::RecordReader& reader);
+
+private:
+    struct Question {
+        Gathering* gathering = nullptr;
+        CellPtr answer;
+    };
+
+    void ask_owner(const ObjectId& id, Rank asker, std::uint64_t question);
+    void answer(Rank asker, std::uint64_t question, const CellPtr& actor);
+
+    Engine& engine_;
+    std::mutex mutex_;
+    std::map<std::string, ObjectId, std::less<>> names_;   // on rank 0
+    std::unordered_map<ObjectId, std::string> own_;        // names of actors of this rank
+    std::unordered_map<std::uint64_t, Question> questions_;
+    std::uint64_t next_question_ = 1;
+};
+
+}  // namespace mobula::runtime

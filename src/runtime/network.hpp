@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+
+#include "base/ids.hpp"
+#include "transport/cluster.hpp"
+#include "wire/record.hpp"
+
+namespace mobula::runtime {
+
+/// The other ranks, as the parts of the runtime see them. Thread-safe.
+class Network {
+public:
+    explicit Network(transport::Cluster& cluster)
+        : cluster_(cluster), self_(cluster.self()), ranks_(cluster.ranks()) {}
+
+    [[nodiscard]] Rank self() const noexcept { return self_; }
+    [[nodiscard]] std::size_t ranks() const noexcept { return ranks_; }
+    [[nodiscard]] bool alone() const noexcept { return ranks_ == 1; }
+    [[nodiscard]] transport::Cluster& cluster() noexcept { return cluster_; }
+    [[nodiscard]] transport::Transport& transport() noexcept { return cluster_.transport(); }
+    [[nodiscard]] Node node_of(Rank rank) const noexcept { return cluster_.nodes()[index(rank)]; }
+
+    void send(Rank to, const wire::RecordWriter& record) {
+        cluster_.transport().send(to, record.span());
+    }
+
+    /// Reads a rank from a record; throws Error on one that does not exist.
+    [[nodiscard]] Rank read_rank(wire::RecordReader& reader) const {
+        const auto rank = reader.get<Rank>();
+        if (index(rank) >= ranks_) throw Error("a record names a rank that does not exist");
+        return rank;
+    }
+
+private:
+    transport::Cluster& cluster_;
+    Rank self_;
+    std::size_t ranks_;
+};
+
+}  // namespace mobula::runtime

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "graph/task.hpp"
+#include "scheduler/resources.hpp"
+
+namespace mobula::runtime {
+
+class Engine;
+struct Peer;
+using detail::Task;
+
+/// The resources of this rank and who waits for them, and which rank a demand is sent to. A rank
+/// alone counts what it has; others only know its total and what they have sent there themselves.
+/// Thread-safe.
+class ResourceGate {
+public:
+    ResourceGate(Engine& engine, const std::vector<Peer>& peers);
+
+    /// Throws Infeasible, or BadInput, for what can never be.
+    void check(const TaskOptions& options, bool demands) const;
+    /// The rank for a task with demands or a placement.
+    [[nodiscard]] Rank choose(const TaskOptions& options, bool demands);
+    /// The rank for an actor: as for a task, else the ranks take turns.
+    [[nodiscard]] Rank choose_for_actor(const TaskOptions& options, bool demands);
+
+    /// Takes what the task, which is ready on this rank, demands; false when it has to wait, which
+    /// it does in here until it can be queued.
+    [[nodiscard]] bool take(Task& task);
+    /// Gives back what was taken; others that wait for it are queued.
+    void release(graph::TaskExtra& extra);
+    /// A waiting task lends its CPUs to others.
+    void lend(const Task& task);
+    void take_back(const Task& task);
+
+    [[nodiscard]] const std::vector<scheduler::Amounts>& totals() const noexcept {
+        return totals_;
+    }
+    [[nodiscard]] scheduler::Amounts free() const;
+
+    // Placement groups reserve parts of a rank as bundles with a ledger of their own.
+    struct BundleKey {
+        std::uint64_t group;
+        unsigned bundle;
+        auto operator<=>(const BundleKey&) const = default;
+    };
+    [[nodiscard]] bool reserve(const BundleKey& key, const scheduler::Amounts& amounts);
+    void unreserve(std::uint64_t group);
+    /// Where the bundles of a group are; known where the group was made.
+    void place_group(std::uint64_t group, std::vector<Rank> ranks);
+
+private:
+    struct Bundle {
+        scheduler::Amounts amounts;
+        std::vector<unsigned> gpus;
+        scheduler::Ledger ledger;
+    };
+
+    [[nodiscard]] scheduler::Ledger& ledger_of(const TaskOptions& options);
+    [[nodiscard]] std::vector<Rank> candidates(const TaskOptions& options, bool demands) const;
+    void wake_waiting();
+
+    Engine& engine_;
+    std::vector<scheduler::Amounts> totals_;
+    mutable std::mutex mutex_;
+    scheduler::Ledger own_;
+    std::map<BundleKey, Bundle> bundles_;
+    std::map<std::uint64_t, std::vector<Rank>> groups_;
+    std::deque<Task*> waiting_;
+    std::vector<std::uint64_t> chosen_;  ///< how often each rank was chosen by this one
+    std::size_t turn_ = 0;
+};
+
+}  // namespace mobula::runtime

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/status.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "transport/cluster.hpp"
+
+namespace mobula::runtime {
+
+void write_status(const std::string& file, int code, const std::string& reason) noexcept {
+    if (file.empty()) return;
+    const std::string temporary = file + ".part";
+    std::FILE* const out = std::fopen(temporary.c_str(), "w");
+    if (out == nullptr) {
+        std::fprintf(stderr, "mobula: cannot write the status file %s\n", file.c_str());
+        return;
+    }
+    std::fprintf(out, "exit %d\n", code);
+    if (!reason.empty()) std::fprintf(out, "reason %s\n", reason.c_str());
+    std::fclose(out);
+    std::rename(temporary.c_str(), file.c_str());
+}
+
+void leave_after(std::chrono::seconds delay) noexcept {
+    // An alarm works whatever the threads of this process are doing.
+    struct sigaction action {};
+    action.sa_handler = [](int) { _exit(1); };
+    sigaction(SIGALRM, &action, nullptr);
+    alarm(static_cast<unsigned>(delay.count()));
+}
+
+}  // namespace mobula::runtime

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace mobula::runtime {
+
+/// Leaves "exit <code>" and, if there is one, "reason <sentence>" in the file for the launcher, at
+/// once and whole. Does nothing without a file name; a file that cannot be written is reported on
+/// stderr.
+void write_status(const std::string& file, int code, const std::string& reason) noexcept;
+
+/// Ends the process with code 1 after a while, unless it ended before.
+void leave_after(std::chrono::seconds delay) noexcept;
+
+}  // namespace mobula::runtime

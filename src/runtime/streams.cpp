@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/streams.hpp"
+
+#include <cstring>
+#include <utility>
+
+#include <mobula/error.hpp>
+
+#include "base/spinlock.hpp"
+#include "runtime/engine.hpp"
+
+namespace mobula::runtime {
+
+using wire::Kind;
+using wire::RecordReader;
+using wire::RecordWriter;
+
+namespace {
+
+enum class Form : std::uint8_t { encoded, located };
+
+constexpr std::size_t default_window = 16;
+
+}  // namespace
+
+// ---- the producer ----
+
+std::shared_ptr<Streams::Producer> Streams::producer_of(Task& task) {
+    graph::TaskExtra& extra = graph::extra_of(task);
+    if (extra.stream == nullptr) {
+        auto producer = std::make_shared<Producer>();
+        extra.stream = new std::shared_ptr<Producer>(producer);
+        std::lock_guard guard(mutex_);
+        if (task.foreign) {
+            producers_.emplace(ProducerKey{task.where, task.key}, producer);
+        } else if (const auto sink = sinks_.find(task.result); sink != sinks_.end()) {
+            sink->second.local = producer;
+        }
+    }
+    return *static_cast<std::shared_ptr<Producer>*>(extra.stream);
+}
+
+void Streams::ended(Task& task) noexcept {
+    if (task.extra == nullptr || task.extra->stream == nullptr) return;
+    delete static_cast<std::shared_ptr<Producer>*>(std::exchange(task.extra->stream, nullptr));
+    std::lock_guard guard(mutex_);
+    if (task.foreign) producers_.erase(ProducerKey{task.where, task.key});
+}
+
+void* Streams::place(Task& task, const detail::TypeInfo& type) {
+    const std::shared_ptr<Producer> producer = producer_of(task);
+    const std::size_t window =
+        std::max<std::size_t>(task.extra->options.stream_window, 1);
+    engine_.waits.check_cancelled();
+    for (;;) {
+        Gathering gathering(engine_.team, 1);
+        {
+            std::lock_guard guard(producer->mutex);
+            if (producer->made - producer->consumed < window) break;
+            producer->waiting = &gathering;
+        }
+        engine_.waits.sleep(gathering, {}, std::nullopt);
+        {
+            std::lock_guard guard(producer->mutex);
+            producer->waiting = nullptr;
+        }
+        engine_.waits.check_cancelled();
+    }
+    Object* const object = graph::new_object(1);
+    producer->item = CellPtr(object);
+    return graph::make_place(*object, type);
+}
+
+void Streams::finish(Task& task) {
+    const std::shared_ptr<Producer> producer = producer_of(task);
+    CellPtr item = std::move(producer->item);
+    Object& object = Object::of(*item);
+    graph::complete(object);
+    {
+        std::lock_guard guard(producer->mutex);
+        ++producer->made;
+    }
+    if (!task.foreign) return add(*task.result, std::move(item), nullptr);
+
+    RecordWriter record(Kind::item);
+    record.put(task.key);
+    detail::Writer writer;
+    object.type->encode(object.content.value, writer);
+    if (engine_.exchange.fits_inline(writer)) {
+        record.put(Form::encoded);
+        engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
+    } else {
+        const std::uint64_t bytes = object.type->weight(object.content.value);
+        record.put(Form::located);
+        record.put(engine_.exchange.keep_copy(object, engine_.exchange.seal(writer))).put(bytes);
+    }
+    engine_.network.send(task.where, record);
+}
+
+void Streams::consumed(Producer& producer, std::uint64_t items) {
+    std::lock_guard guard(producer.mutex);
+    producer.consumed += items;
+    if (producer.waiting != nullptr) std::exchange(producer.waiting, nullptr)->arrive();
+}
+
+void Streams::on_consumed(Rank from, RecordReader& reader) {
+    const auto key = reader.get<TaskKey>();
+    std::shared_ptr<Producer> producer;
+    {
+        std::lock_guard guard(mutex_);
+        const auto found = producers_.find({from, key});
+        if (found == producers_.end()) return;  // it is over already
+        producer = found->second;
+    }
+    consumed(*producer, 1);
+}
+
+// ---- the consumer ----
+
+void Streams::open(const Object& stream) {
+    std::lock_guard guard(mutex_);
+    sinks_.try_emplace(&stream);
+}
+
+void Streams::close(const Object& stream) {
+    std::deque<CellPtr> dropped;
+    std::lock_guard guard(mutex_);
+    const auto found = sinks_.find(&stream);
+    if (found == sinks_.end()) return;
+    dropped = std::move(found->second.items);
+    sinks_.erase(found);
+}
+
+void Streams::add(const Object& stream, CellPtr item, const Task* remote_task) {
+    std::lock_guard guard(mutex_);
+    const auto found = sinks_.find(&stream);
+    if (found == sinks_.end()) return;
+    Sink& sink = found->second;
+    sink.items.push_back(std::move(item));
+    if (remote_task != nullptr) {
+        sink.remote = true;
+        sink.producer = remote_task->where;
+        sink.key = remote_task->key;
+    }
+    if (sink.waiting != nullptr) std::exchange(sink.waiting, nullptr)->arrive();
+}
+
+void Streams::on_item(Rank from, RecordReader& reader) {
+    const auto key = reader.get<TaskKey>();
+    const auto form = reader.get<Form>();
+    Object* const object = graph::new_object(1);
+    CellPtr item(object);
+    if (form == Form::encoded) {
+        graph::complete(*object, engine_.exchange.get_encoded(from, reader).encoded.release());
+    } else {
+        const auto copy = reader.get<std::uint64_t>();
+        const auto bytes = reader.get<std::uint64_t>();
+        engine_.exchange.set_location(*object, from, copy, bytes);
+    }
+    if (Task* const task = engine_.dispatcher.find_sent(key, from)) {
+        add(*task->result, std::move(item), task);
+    }
+}
+
+CellPtr Streams::next(Object& stream, Deadline deadline) {
+    struct Ends : graph::Waiter {
+        Gathering* gathering = nullptr;
+    };
+    for (;;) {
+        const bool over = graph::is_done(graph::state_of(stream));
+        Gathering gathering(engine_.team, 1);
+        {
+            std::lock_guard guard(mutex_);
+            const auto found = sinks_.find(&stream);
+            if (found == sinks_.end()) return {};
+            Sink& sink = found->second;
+            if (!sink.items.empty()) {
+                CellPtr item = std::move(sink.items.front());
+                sink.items.pop_front();
+                if (sink.local) consumed(*sink.local, 1);
+                if (sink.remote) {
+                    RecordWriter record(Kind::consumed);
+                    record.put(sink.key);
+                    engine_.network.send(sink.producer, record);
+                }
+                return item;
+            }
+            if (!over) sink.waiting = &gathering;
+        }
+        if (over) {
+            // Items are announced before the end, so none can follow.
+            if (graph::state_of(stream) == graph::State::failed) {
+                graph::failure_of(stream)->raise();
+            }
+            return {};
+        }
+        Ends ends;
+        ends.gathering = &gathering;
+        ends.fire = [](graph::Waiter& waiter) noexcept {
+            static_cast<Ends&>(waiter).gathering->arrive();
+        };
+        const bool added = graph::add_waiter(stream, ends);
+        if (!added) gathering.arrive();
+        engine_.waits.sleep(gathering, {}, deadline);
+        const bool removed = added && graph::remove_waiter(stream, ends);
+        {
+            std::lock_guard guard(mutex_);
+            if (const auto found = sinks_.find(&stream); found != sinks_.end()) {
+                found->second.waiting = nullptr;
+            }
+        }
+        // The end may just be being told: it must be done with this stack first.
+        while (added && !removed && gathering.arrived() == 0) cpu_relax();
+        engine_.waits.check_cancelled();
+        if (gathering.was(Gathering::timed_out) && gathering.arrived() == 0) {
+            throw Timeout("no item of the stream came in time");
+        }
+    }
+}
+
+}  // namespace mobula::runtime

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "graph/task.hpp"
+#include "runtime/exchange.hpp"
+#include "runtime/gathering.hpp"
+#include "runtime/waits.hpp"
+
+namespace mobula::runtime {
+
+class Engine;
+using detail::Task;
+
+/// Tasks that make a stream of objects, on both sides: the producer waits when the consumer is
+/// TaskOptions::stream_window items behind; the items belong to the rank that submitted the task.
+/// Thread-safe.
+class Streams {
+public:
+    explicit Streams(Engine& engine) : engine_(engine) {}
+
+    // ---- the producer ----
+
+    [[nodiscard]] void* place(Task& task, const detail::TypeInfo& type);
+    void finish(Task& task);
+    /// The task is over.
+    void ended(Task& task) noexcept;
+
+    // ---- the consumer ----
+
+    /// The task was submitted here; `stream` is its result.
+    void open(const Object& stream);
+    [[nodiscard]] CellPtr next(Object& stream, Deadline deadline);
+    /// Nobody will ask for items any more.
+    void close(const Object& stream);
+
+    void on_item(Rank from, wire::RecordReader& reader);
+    void on_consumed(Rank from, wire::RecordReader& reader);
+
+private:
+    struct Producer {
+        std::mutex mutex;
+        std::uint64_t made = 0, consumed = 0;
+        Gathering* waiting = nullptr;
+        CellPtr item;
+    };
+    struct Sink {
+        std::deque<CellPtr> items;
+        Gathering* waiting = nullptr;
+        std::shared_ptr<Producer> local;  ///< where the task runs on this rank
+        bool remote = false;
+        Rank producer{};
+        TaskKey key{};
+    };
+    struct ProducerKey {
+        Rank owner;
+        TaskKey key;
+        friend bool operator==(const ProducerKey&, const ProducerKey&) = default;
+    };
+    struct ProducerHash {
+        std::size_t operator()(const ProducerKey& key) const noexcept {
+            return (index(key.owner) << 48U) ^
+                   (static_cast<std::size_t>(key.key.generation) << 24U) ^ key.key.slot;
+        }
+    };
+
+    [[nodiscard]] std::shared_ptr<Producer> producer_of(Task& task);
+    void consumed(Producer& producer, std::uint64_t items);
+    void add(const Object& stream, CellPtr item, const Task* remote_task);
+
+    Engine& engine_;
+    std::mutex mutex_;
+    std::unordered_map<const Object*, Sink> sinks_;
+    std::unordered_map<ProducerKey, std::shared_ptr<Producer>, ProducerHash> producers_;
+};
+
+}  // namespace mobula::runtime

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/waits.hpp"
+
+#include <mobula/error.hpp>
+
+#include "base/spinlock.hpp"
+#include "runtime/engine.hpp"
+
+namespace mobula::runtime {
+namespace {
+
+bool frame_cancelled(const worker::Frame* frame) noexcept {
+    return frame != nullptr && frame->task != nullptr && graph::is_cancelled(*frame->task);
+}
+
+struct Waker : graph::Waiter {
+    Gathering* gathering = nullptr;
+};
+
+}  // namespace
+
+void Waits::check_cancelled() {
+    const worker::Frame* const frame = worker::Team::frame();
+    if (frame_cancelled(frame)) engine_.cancelled(*frame->task)->raise();
+    std::lock_guard guard(mutex_);
+    if (ended_) throw Cancelled("the job ends");
+}
+
+void Waits::sleep(Gathering& gathering, std::span<Object* const> objects, Deadline deadline) {
+    Entry entry;
+    entry.gathering = &gathering;
+    entry.frame = worker::Team::frame();
+    entry.objects = objects;
+    entry.since = Clock::now();
+    {
+        std::lock_guard guard(mutex_);
+        entry.next = first_;
+        if (first_ != nullptr) first_->previous = &entry;
+        first_ = &entry;
+        if (ended_) gathering.interrupt(Gathering::job_ends);
+    }
+    // Whoever cancels sets the flag first and looks through the list then.
+    if (frame_cancelled(entry.frame)) gathering.interrupt(Gathering::cancelled);
+
+    worker::Timers::Key alarm;
+    if (deadline) {
+        const auto [key, first] = engine_.team.timers().add(*deadline, gathering);
+        alarm = key;
+        if (first) engine_.team.timers_changed();
+    }
+    gathering.sleep();
+    if (deadline) engine_.team.timers().remove(alarm);
+    std::lock_guard guard(mutex_);
+    (entry.previous == nullptr ? first_ : entry.previous->next) = entry.next;
+    if (entry.next != nullptr) entry.next->previous = entry.previous;
+}
+
+void Waits::objects(std::span<detail::Cell* const> cells, std::size_t count, Deadline deadline,
+                    bool value) {
+    const auto satisfied = [&](const Object& object) {
+        const graph::State state = graph::state_of(object);
+        return value ? graph::is_here(state) : graph::is_done(state);
+    };
+    std::size_t done = 0;
+    for (detail::Cell* cell : cells) {
+        const bool is = satisfied(Object::of(*cell));
+        done += is ? 1 : 0;
+        // What is elsewhere is asked for now, all at once, also when nothing must be waited for.
+        if (!is && Object::of(*cell).shared != nullptr) {
+            engine_.exchange.want(Object::of(*cell), value);
+        }
+    }
+    if (done >= count) return;
+    check_cancelled();
+    if (deadline && *deadline <= Clock::now()) {
+        engine_.poll();
+        return;
+    }
+
+    Gathering gathering(engine_.team, count);
+    std::vector<Waker> waiters(cells.size());
+    std::vector<Object*> objects(cells.size());
+    std::size_t added = 0;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+        Object& object = Object::of(*cells[i]);
+        objects[i] = &object;
+        waiters[i].gathering = &gathering;
+        waiters[i].needs_value = value;
+        waiters[i].fire = [](graph::Waiter& waiter) noexcept {
+            static_cast<Waker&>(waiter).gathering->arrive();
+        };
+        ++added;
+        if (!graph::add_waiter(object, waiters[i])) {
+            gathering.arrive();
+        } else if (object.shared != nullptr) {
+            engine_.exchange.want(object, value);
+        }
+    }
+    sleep(gathering, objects, deadline);
+
+    // The waiters go with this stack: take them out, and let those that are just being fired end.
+    std::size_t removed = 0;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+        if (graph::remove_waiter(*objects[i], waiters[i])) ++removed;
+    }
+    while (gathering.arrived() + removed < added) cpu_relax();
+    if (gathering.was(Gathering::cancelled) || gathering.was(Gathering::job_ends)) {
+        check_cancelled();
+    }
+}
+
+void Waits::wake_cancelled() {
+    std::lock_guard guard(mutex_);
+    for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
+        if (frame_cancelled(entry->frame)) entry->gathering->interrupt(Gathering::cancelled);
+    }
+}
+
+void Waits::end() {
+    std::lock_guard guard(mutex_);
+    ended_ = true;
+    for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
+        entry->gathering->interrupt(Gathering::job_ends);
+    }
+}
+
+std::vector<Waits::Waiting> Waits::list() {
+    std::lock_guard guard(mutex_);
+    std::vector<Waiting> waiting;
+    for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
+        Waiting& one = waiting.emplace_back();
+        one.task = entry->frame == nullptr      ? "a thread of the user's"
+                   : entry->frame->task == nullptr ? "driver"
+                                                   : graph::name_of(*entry->frame->task);
+        one.since = entry->since;
+        for (Object* object : entry->objects) {
+            std::lock_guard object_guard(object->lock);
+            if (object->producer != nullptr) {
+                one.makers.push_back(graph::name_of(*object->producer));
+            }
+        }
+    }
+    return waiting;
+}
+
+}  // namespace mobula::runtime

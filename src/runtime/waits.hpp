@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <mobula/detail/engine.hpp>
+
+#include "base/clock.hpp"
+#include "graph/task.hpp"
+#include "runtime/gathering.hpp"
+
+namespace mobula::runtime {
+
+class Engine;
+using detail::Deadline;
+using graph::Object;
+
+/// Who waits on this rank, and for what. Thread-safe.
+class Waits {
+public:
+    explicit Waits(Engine& engine) : engine_(engine) {}
+
+    /// Sleeps in the gathering until it is over. Throws Cancelled when the calling task was
+    /// cancelled, or the job ends.
+    void sleep(Gathering& gathering, std::span<Object* const> objects, Deadline deadline);
+
+    /// Waits until `count` of the objects exist (are here, if `value`), or the deadline.
+    void objects(std::span<detail::Cell* const> cells, std::size_t count, Deadline deadline,
+                 bool value);
+
+    /// Wakes those whose task was cancelled.
+    void wake_cancelled();
+    /// Wakes all: nothing will come any more.
+    void end();
+    /// Throws what sleep() would throw.
+    void check_cancelled();
+
+    struct Waiting {
+        std::string task;
+        std::vector<std::string> makers;  ///< of the objects that it waits for
+        Time since;
+    };
+    [[nodiscard]] std::vector<Waiting> list();
+
+private:
+    struct Entry {
+        Entry* next = nullptr;
+        Entry* previous = nullptr;
+        Gathering* gathering = nullptr;
+        const worker::Frame* frame = nullptr;
+        std::span<Object* const> objects;
+        Time since;
+    };
+
+    Engine& engine_;
+    std::mutex mutex_;
+    Entry* first_ = nullptr;
+    bool ended_ = false;
+};
+
+}  // namespace mobula::runtime

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include <mobula/error.hpp>
+
+namespace mobula::wire {
+
+/// What ranks tell each other. The first byte of every record; see wire/format.md for the rest.
+enum class Kind : std::uint8_t {
+    task,        ///< run this
+    result,      ///< one result of a task, or the failure of all
+    recall,      ///< give back tasks of mine that have not started
+    returned,    ///< these
+    cancel,      ///< a task of mine that you have
+    subscribe,   ///< tell me when your object is done
+    done,        ///< it is: here, there, or failed
+    fetch,       ///< give me the value that you keep
+    value,       ///< this
+    grant,       ///< I gave a reference to your object to another rank
+    release,     ///< I hold your object no more
+    drop,        ///< nobody needs the value that you keep for me
+    spawn,       ///< make this actor
+    call,        ///< call its method
+    end_actor,   ///< nobody has a handle any more
+    kill_actor,
+    name,        ///< to rank 0: an actor has, or had, this name
+    find,        ///< to rank 0, from there to the owner: who has this name
+    found,
+    item,        ///< of a stream
+    consumed,    ///< so many items were
+    hold_group,  ///< reserve a bundle
+    held_group,  ///< it is
+    free_group,  ///< give the bundles of a group back
+    output,      ///< a line for the driver's terminal
+    stalled,     ///< nothing moves here: tell what waits
+    waits,       ///< what waits here
+    finish,      ///< the driver is done
+    broken,      ///< the job cannot go on, for this reason
+};
+
+/// Appends a record's fields to a byte string that is used again and again.
+class RecordWriter {
+public:
+    explicit RecordWriter(Kind kind) : bytes_(scratch()) {
+        bytes_.clear();
+        put(kind);
+    }
+    RecordWriter(const RecordWriter&) = delete;
+    RecordWriter& operator=(const RecordWriter&) = delete;
+    ~RecordWriter() { --scratches().used; }
+    template <class T>
+    RecordWriter& put(const T& value) {
+        static_assert(std::is_trivially_copyable_v<T>);
+        return bytes(&value, sizeof value);
+    }
+    RecordWriter& bytes(const void* data, std::size_t size) {
+        const std::size_t at = bytes_.size();
+        bytes_.resize(at + size);
+        if (size != 0) std::memcpy(bytes_.data() + at, data, size);
+        return *this;
+    }
+    RecordWriter& text(std::string_view text) {
+        put(static_cast<std::uint32_t>(text.size()));
+        return bytes(text.data(), text.size());
+    }
+    [[nodiscard]] std::span<const std::byte> span() const noexcept { return bytes_; }
+    [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
+    /// Overwrites what was put at `offset`.
+    template <class T>
+    void patch(std::size_t offset, const T& value) noexcept {
+        std::memcpy(bytes_.data() + offset, &value, sizeof value);
+    }
+
+private:
+    /// Kept per thread; several, because describing a reference may take a record of its own.
+    struct Scratches {
+        std::deque<std::vector<std::byte>> all;
+        std::size_t used = 0;
+    };
+    static Scratches& scratches() {
+        thread_local Scratches scratches;
+        return scratches;
+    }
+    static std::vector<std::byte>& scratch() {
+        Scratches& own = scratches();
+        if (own.used == own.all.size()) own.all.emplace_back();
+        return own.all[own.used++];
+    }
+    std::vector<std::byte>& bytes_;
+};
+
+/// Reads what a RecordWriter wrote. What does not fit throws Error; nothing is trusted.
+class RecordReader {
+public:
+    explicit RecordReader(std::span<const std::byte> record) noexcept : left_(record) {}
+
+    template <class T>
+    [[nodiscard]] T get() {
+        static_assert(std::is_trivially_copyable_v<T>);
+        T value;
+        std::memcpy(&value, bytes(sizeof value).data(), sizeof value);
+        return value;
+    }
+    [[nodiscard]] std::span<const std::byte> bytes(std::size_t size) {
+        if (size > left_.size()) throw Error("a record ends too early");
+        const std::span<const std::byte> taken = left_.first(size);
+        left_ = left_.subspan(size);
+        return taken;
+    }
+    [[nodiscard]] std::string_view text() {
+        const auto size = get<std::uint32_t>();
+        const std::span<const std::byte> taken = bytes(size);
+        return {reinterpret_cast<const char*>(taken.data()), taken.size()};
+    }
+    /// A count of things that take at least `each` bytes of the record.
+    [[nodiscard]] std::uint32_t count(std::size_t each) {
+        const auto count = get<std::uint32_t>();
+        if (count > left_.size() / (each == 0 ? 1 : each)) {
+            throw Error("a record announces more than it holds");
+        }
+        return count;
+    }
+    [[nodiscard]] std::span<const std::byte> rest() const noexcept { return left_; }
+
+private:
+    std::span<const std::byte> left_;
+};
+
+}  // namespace mobula::wire
