@@ -70,4 +70,5 @@ TEST(SettingsTest, RefusesTheRest) {
     EXPECT_THAT(refusal({"more"}), HasSubstr("more"));
     EXPECT_THAT(refusal({"--rounds"}), HasSubstr("--rounds"));
     EXPECT_THAT(refusal({"--serial", "--resume", "old.h5"}), HasSubstr("--serial"));
+    EXPECT_EQ(parse({"--rounds", "2", "--rounds", "3"}).settings.rounds, 3U);
 }
