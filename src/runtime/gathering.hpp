@@ -12,7 +12,7 @@ namespace mobula::runtime {
 /// One sleep that ends when enough has happened, or by an interruption, whichever is first; woken
 /// exactly once. Lives on the sleeper's stack: whoever may still touch it is waited for by its
 /// owner (see Waits). Thread-safe, apart from sleep().
-class Gathering : public worker::Alarm {
+class Gathering final : public worker::Alarm {
 public:
     enum Reason : std::uint64_t {
         timed_out = std::uint64_t{1} << 32U,

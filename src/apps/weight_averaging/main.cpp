@@ -88,12 +88,11 @@ int driver(mobula::Job& job) {
 
     const unsigned ranks = settings.serial ? 1 : job.ranks;
     const std::size_t actors = settings.serial ? 1 : settings.actors;
-    write_text(picture_path,
-               curve_svg(state.curve, settings.serial
-                                          ? std::string("Fashion-MNIST, one thread")
-                                          : fmt::format("Fashion-MNIST, weights averaged over {} "
-                                                        "actors after every {} images each",
-                                                        actors, settings.slice())));
+    const std::string title =
+        settings.serial ? std::string("Fashion-MNIST: one thread, no averaging")
+                        : fmt::format("Fashion-MNIST: {} actors, averaged after every {} steps",
+                                      actors, settings.steps);
+    write_text(picture_path, curve_svg(state.curve, title));
     fmt::print("\n{}\nweights: {}\nlearning curve: {}\n", curve_table(state.curve),
                weights_path.string(), picture_path.string());
     fmt::print("test accuracy {:.2f} %, {:.0f} images/s, {} images, {} actors, {} ranks\n",
