@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""slurm/run tells the truth by exit code and last line, and leaves nothing behind. Output is TAP.
+
+usage: run_test.py SLURM_RUN PROBE
+"""
+import glob
+import os
+import signal
+import subprocess
+import sys
+
+RUN, PROBE = sys.argv[1:3]
+CPUS = len(os.sched_getaffinity(0))
+ENVIRONMENT = {name: value for name, value in os.environ.items()
+               if not name.startswith(('SLURM_', 'MOBULA_'))}
+
+
+def start(*arguments):
+    def own_interrupt():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return subprocess.Popen([RUN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            stdin=subprocess.DEVNULL, text=True, env=ENVIRONMENT,
+                            preexec_fn=own_interrupt)
+
+
+def run(*arguments):
+    child = start(*arguments)
+    out, err = child.communicate(timeout=60)
+    return child.returncode, out, err
+
+
+def left_behind():
+    return (glob.glob('/dev/shm/mobula-run.*') +
+            subprocess.run(['pgrep', '-f', '^' + PROBE], capture_output=True, text=True).stdout.split())
+
+
+def refuses():
+    for words in (['--fly', 'x'], ['-n', '0', 'x'], ['-w', 'two', 'x'], ['--per', 'fish', 'x'], [],
+                  ['-n'], ['--no-build', './no/such/program'], ['--no-build', 'no_such_program']):
+        code, out, err = run(*words)
+        assert code == 2 and not out, (words, code, out)
+        assert err.startswith('slurm/run: ') and len(err.splitlines()) == 1, (words, err)
+
+
+def dry_run_runs_nothing():
+    code, out, _ = run('--dry-run', '-n', '3', '-w', '2', 'fish', '--size', 'very big')
+    assert code == 0 and len(out.splitlines()) == 1, out
+    assert 'mpirun' in out and '-n 3' in out and 'MOBULA_WORKERS=2' in out, out
+    assert out.endswith('/fish --size very\\ big\n'), out
+
+
+def dry_run_of_sbatch():
+    code, out, _ = run('--dry-run', '--sbatch', '--nodes=2', '--time', '5', PROBE)
+    assert code == 0 and out.startswith('sbatch ') and '--nodes=2' in out and '--time=5' in out, out
+    assert '--no-build' in out and out.rstrip().endswith(PROBE), out
+
+
+def good_end():
+    code, out, err = run('-n', '2', PROBE)
+    assert code == 0 and not err, (code, err)
+    assert out.splitlines()[-1] == 'last line', out
+
+
+def ranks_get_their_own_cpus():
+    code, out, _ = run('-n', str(CPUS), PROBE)
+    assert code == 0 and out.count(', 1 cpus, workers -') == CPUS, out
+
+
+def more_ranks_than_cpus():
+    code, out, _ = run('-n', str(CPUS + 1), PROBE)
+    assert code == 0 and out.count('workers 1') == CPUS + 1, out
+
+
+def code_of_the_driver():
+    code, out, _ = run('-n', '2', PROBE, 'code', '7')
+    assert code == 7 and out.splitlines()[-1] == 'last line', (code, out)
+
+
+def death_of_a_rank():
+    code, out, err = run('-n', '2', PROBE, 'kill', '1')
+    assert code == 1 and out.splitlines()[-1] == 'last line' and not err, (code, out, err)
+
+
+def no_word_from_the_driver():
+    code, _, err = run('-n', '2', PROBE, 'silent')
+    assert code == 1 and 'without a word from its driver' in err, (code, err)
+
+
+def stops_at(which, expected):
+    child = start('-n', '2', PROBE, 'wait')
+    for _ in range(2):
+        child.stdout.readline()  # both ranks are there
+    child.send_signal(which)
+    child.communicate(timeout=60)
+    assert child.returncode == expected, child.returncode
+
+
+def interrupt():
+    stops_at(signal.SIGINT, 130)
+
+
+def termination():
+    stops_at(signal.SIGTERM, 143)
+
+
+tests = [refuses, dry_run_runs_nothing, dry_run_of_sbatch, good_end, ranks_get_their_own_cpus,
+         more_ranks_than_cpus, code_of_the_driver, death_of_a_rank, no_word_from_the_driver, interrupt,
+         termination]
+print(f'1..{len(tests)}')
+for number, test in enumerate(tests, 1):
+    why = None
+    try:
+        test()
+        if left_behind():
+            why = f'left behind: {left_behind()}'
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        why = repr(error)
+    print(f'{"not ok" if why else "ok"} {number} - {test.__name__}', flush=True)
+    if why:
+        print(f'# {why}', flush=True)
