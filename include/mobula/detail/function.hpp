@@ -86,11 +86,41 @@ private:
     };
 };
 
+template <std::size_t number, class P>
+struct Slot {
+    template <class A>
+    explicit Slot(A&& argument) : parameter(std::forward<A>(argument)) {}
+    Parameter<P> parameter;
+};
+
+struct FromStream {};
+
+/// The parameters of a call. No std::tuple, because a stream has to be read from left to right:
+/// base classes are constructed in that order, a tuple's elements in whichever its library likes.
+template <class Numbers, class... P>
+class Slots;
+template <std::size_t... number, class... P>
+class Slots<std::index_sequence<number...>, P...> : Slot<number, P>... {
+public:
+    Slots(FromStream, [[maybe_unused]] Reader& reader) : Slot<number, P>(reader)... {}
+    template <class... A>
+    explicit Slots(A&&... arguments) : Slot<number, P>(std::forward<A>(arguments))... {}
+
+    template <class F>
+    decltype(auto) apply(F&& use) {
+        return use(static_cast<Slot<number, P>&>(*this).parameter...);
+    }
+    template <class F>
+    decltype(auto) apply(F&& use) const {
+        return use(static_cast<const Slot<number, P>&>(*this).parameter...);
+    }
+};
+
 template <class Parameters>
 struct ArgumentsOf;
 template <class... P>
 struct ArgumentsOf<std::tuple<P...>> {
-    using type = std::tuple<Parameter<P>...>;
+    using type = Slots<std::index_sequence_for<P...>, P...>;
 };
 
 /// What the caller of a function with this result holds.
@@ -164,26 +194,21 @@ struct Erased {
         auto& arguments = *static_cast<Arguments*>(place);
         const bool keep = keeps_arguments(task);
         Results::store(task, [&]() -> decltype(auto) {
-            return std::apply(
-                [&](auto&... each) -> decltype(auto) {
-                    return Call::invoke(self, each.take(keep)...);
-                },
-                arguments);
+            return arguments.apply([&](auto&... each) -> decltype(auto) {
+                return Call::invoke(self, each.take(keep)...);
+            });
         });
     }
     static void visit(void* place, InputVisitor visitor, void* context) {
-        std::apply([&](auto&... each) { (each.visit(visitor, context), ...); },
-                   *static_cast<Arguments*>(place));
+        static_cast<Arguments*>(place)->apply(
+            [&](auto&... each) { (each.visit(visitor, context), ...); });
     }
     static void encode(const void* place, Writer& writer) {
-        std::apply([&](const auto&... each) { (each.encode(writer), ...); },
-                   *static_cast<const Arguments*>(place));
+        static_cast<const Arguments*>(place)->apply(
+            [&](const auto&... each) { (each.encode(writer), ...); });
     }
     static void decode(Reader& reader, void* place) {
-        // Braces: the arguments are read from left to right.
-        [&]<std::size_t... i>(std::index_sequence<i...>) {
-            new (place) Arguments{(static_cast<void>(i), reader)...};
-        }(std::make_index_sequence<std::tuple_size_v<Arguments>>());
+        new (place) Arguments(FromStream{}, reader);
     }
     static void destroy(void* place) noexcept { static_cast<Arguments*>(place)->~Arguments(); }
 
