@@ -23,34 +23,40 @@ constexpr std::chrono::seconds last_word{3};
 
 }  // namespace
 
-int Engine::run(const std::function<int()>& driver) {
-    int code = 0;
+/// Nothing new begins; what waits is woken. User code that does not end is left behind.
+void Engine::stop() {
+    finished_.store(true);
+    waits.end();
+    team.stop();
+    leave_after(std::chrono::seconds(static_cast<long>(options.exit_wait_s) + 1), code_);
+}
+
+int Engine::run(const std::function<int(std::string& reason)>& driver) {
     std::function<void()> first;
     if (driver) {
         first = [&] {
             worker::Frame frame;
             frame.driver = true;
             worker::Team::frame() = &frame;
-            code = driver();
+            std::string reason;
+            code_ = driver(reason);
             worker::Team::frame() = nullptr;
             for (std::size_t i = 0; i < network.ranks(); ++i) {
                 const auto rank = static_cast<Rank>(i);
                 if (rank != self()) network.send(rank, RecordWriter(Kind::finish));
             }
             flush();
-            waits.end();
-            team.stop();
+            write_status(options.status_file, code, reason);
+            stop();
         };
     }
     team.run(first);
     drain();
-    return code;
+    return code_;
 }
 
 void Engine::on_finish(wire::RecordReader&) {
-    finished_.store(true);
-    waits.end();
-    team.stop();
+    stop();
 }
 
 /// Frees what was submitted and never ran.
@@ -99,7 +105,7 @@ void Engine::end_job(const std::string& sentence) noexcept {
     }
     network.send(driver_rank, record);
     flush();
-    leave_after(last_word);
+    leave_after(last_word, 1);
 }
 
 }  // namespace mobula::runtime

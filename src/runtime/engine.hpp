@@ -46,8 +46,8 @@ public:
     [[nodiscard]] static bool running() noexcept;
 
     /// Runs until the driver has ended on rank 0; `driver` is empty on the others. Returns the exit
-    /// code. Thread-bound to the caller of the constructor.
-    int run(const std::function<int()>& driver);
+    /// code, which on rank 0 is in the status file by then. Thread-bound to the caller of the constructor.
+    int run(const std::function<int(std::string& reason)>& driver);
 
     // ---- the life of a task, in this order ----
 
@@ -110,10 +110,12 @@ private:
 
     void on_finish(wire::RecordReader& reader);
     void drain();
+    void stop();
 
     std::atomic<std::uint64_t> next_caller_{1};
     std::atomic<bool> broken_{false};    ///< end_job() was called
     std::atomic<bool> finished_{false};  ///< the driver is done
+    int code_ = 0;                       ///< the driver's
 };
 
 }  // namespace mobula::runtime

@@ -106,7 +106,6 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
     for (const Node node : cluster->nodes()) {
         job.nodes = std::max(job.nodes, static_cast<unsigned>(index(node)) + 1);
     }
-    std::string reason;
     int code = 0;
     const bool leads = index(cluster->self()) == 0;
     bool clean = false;
@@ -114,14 +113,12 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
         const auto engine = std::make_unique<Engine>(options, *cluster, std::move(peers),
                                                      std::move(functions));
         cluster->start(*engine);
-        code = engine->run(leads ? std::function<int()>([&] {
-            return call_driver(driver, job, reason);
-        })
-                                 : std::function<int()>());
+        std::function<int(std::string&)> first;
+        if (leads) first = [&](std::string& reason) { return call_driver(driver, job, reason); };
+        code = engine->run(first);
         clean = cluster->finish(Clock::now() + std::chrono::milliseconds(static_cast<long>(
                                                    options.exit_wait_s * 1000)));
     }
-    if (leads) runtime::write_status(options.status_file, code, reason);
     if (!clean) transport::Cluster::abandon(code);
     return code;
 }

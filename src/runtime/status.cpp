@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdio>
 
 #include "transport/cluster.hpp"
@@ -24,12 +26,13 @@ void write_status(const std::string& file, int code, const std::string& reason) 
     std::rename(temporary.c_str(), file.c_str());
 }
 
-void leave_after(std::chrono::seconds delay) noexcept {
-    // An alarm works whatever the threads of this process are doing.
+void leave_after(std::chrono::seconds delay, int code) noexcept {
+    static std::atomic<int> exit_code{0};
+    exit_code.store(code);
     struct sigaction action {};
-    action.sa_handler = [](int) { _exit(1); };
+    action.sa_handler = [](int) { _exit(exit_code.load()); };
     sigaction(SIGALRM, &action, nullptr);
-    alarm(static_cast<unsigned>(delay.count()));
+    alarm(static_cast<unsigned>(std::max<long>(delay.count(), 1)));
 }
 
 }  // namespace mobula::runtime

@@ -11,7 +11,7 @@ namespace mobula::runtime {
 /// stderr.
 void write_status(const std::string& file, int code, const std::string& reason) noexcept;
 
-/// Ends the process with code 1 after a while, unless it ended before.
-void leave_after(std::chrono::seconds delay) noexcept;
+/// Ends the process with this code after a while, unless it ended before: whatever its threads do.
+void leave_after(std::chrono::seconds delay, int code) noexcept;
 
 }  // namespace mobula::runtime

@@ -118,6 +118,7 @@ Fiber* Worker::next_resumed() noexcept {
 }
 
 Task* Worker::next_task() noexcept {
+    if (team_.stopping()) return nullptr;  // what was not begun is dropped
     if (until_shared_ != 0) {
         --until_shared_;
         if (Task* const task = deque.pop_newest()) return task;
@@ -143,11 +144,12 @@ bool Worker::anything_to_do() {
         std::lock_guard guard(resumed_lock_);
         if (resumed_first_ != nullptr) return true;
     }
+    if (team_.stopping()) return suspended() == 0;
     if (!deque.empty() || !team_.ready_.empty() || !team_.fixed_.empty()) return true;
     for (const auto& other : team_.workers_) {
         if (!other->deque.empty()) return true;
     }
-    return team_.stopping() && suspended() == 0;
+    return false;
 }
 
 /// Polls for a while, then sleeps. Returns when there may be something to do.
