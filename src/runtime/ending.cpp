@@ -46,7 +46,7 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
                 if (rank != self()) network.send(rank, RecordWriter(Kind::finish));
             }
             flush();
-            write_status(options.status_file, code, reason);
+            write_status(options.status_file, code_, reason);
             stop();
         };
     }

@@ -115,21 +115,18 @@ void UcxBulk::do_pump() {
     }
 }
 
-bool UcxBulk::lose(Rank peer, std::string_view reason) {
+void UcxBulk::lose(Rank peer, std::string_view reason) {
     for (auto of = outgoing_.begin(); of != outgoing_.end();) {
         const auto at = of++;
         if (at->to != peer) continue;
         at->lost = true;
         if (at->in_flight == 0) outgoing_.erase(at);
     }
-    bool is_landing = false;
     for (auto at = incoming_.begin(); at != incoming_.end();) {
         Incoming& transfer = *(at++)->second;
         if (transfer.request.from != peer) continue;
-        is_landing = is_landing || transfer.landing > 0;
         fail(transfer, std::string(reason));
     }
-    return is_landing;
 }
 
 void UcxBulk::report() {

@@ -63,9 +63,9 @@ public:
         if (busy()) do_pump();
     }
 
-    /// Ends every transfer with the peer. True when UCX is still writing into memory of a fetch: the
-    /// link must be closed by force then, and the fetch fails when UCX has let go.
-    [[nodiscard]] bool lose(Rank peer, std::string_view reason);
+    /// Ends every transfer with the peer. Where UCX is still writing into memory of a fetch, the
+    /// fetch fails when UCX has let go: the caller closes the link by force for that.
+    void lose(Rank peer, std::string_view reason);
 
     [[nodiscard]] bool has_outcomes() const noexcept { return !outcomes_.empty(); }
     /// Calls done() or failed() of the transfers that are over.

@@ -72,6 +72,8 @@ public:
 
     /// Ends the link: what is in flight completes with an error, what comes later is dropped.
     void close(Rank peer) noexcept;
+    /// Lets a closed link be made anew: the peer was thought dead and has spoken.
+    void reopen(Rank peer) noexcept { links_[index(peer)].broken = false; }
     /// Ends all links after what was sent; true when that worked before the deadline.
     bool close_all(Time deadline) noexcept;
 

@@ -217,24 +217,23 @@ void UcxTransportImpl::lose(Rank peer, const std::string& reason, bool reachable
 
 void UcxTransportImpl::bury(Rank peer, const std::string& reason, bool reachable) {
     outbox_.close(peer);
-    if (bulk_.lose(peer, reason)) reachable = false;
+    const bool was_connected = net_.is_connected(peer);
+    bulk_.lose(peer, reason);
     inbound_[index(peer)].early.clear();
     losses_.push_back({peer, reason});
     news_ = true;
     tell_of(ControlKind::death, peer, reason);
-    if (reachable) {
-        // It may only be slow or stopped; when it comes back this tells it to go.
-        fence(peer);
-    } else {
-        net_.close(peer);
-    }
+    // It may only be slow or stopped; when it comes back this tells it to go.
+    if (reachable && was_connected) fence(peer);
+    // UCX would busy itself for ever with what it cannot hand to a peer that stands still.
+    net_.close(peer);
     if (sleeper_.somebody_sleeps()) sleeper_.wake();
 }
 
 void UcxTransportImpl::take_leave_of(Rank peer) {
     if (!membership_->declare_left(peer)) return;
     outbox_.close(peer);
-    if (bulk_.lose(peer, fmt::format("rank {} has left the job", index(peer)))) net_.close(peer);
+    bulk_.lose(peer, fmt::format("rank {} has left the job", index(peer)));
     tell_of(ControlKind::left, peer, {});
 }
 
@@ -253,7 +252,7 @@ void UcxTransportImpl::tell_of(ControlKind kind, Rank subject, std::string_view 
 }
 
 void UcxTransportImpl::fence(Rank peer) {
-    if (std::exchange(fences_sent_[index(peer)], 1) != 0 || !net_.is_connected(peer)) return;
+    if (std::exchange(fences_sent_[index(peer)], 1) != 0) return;
     constexpr std::string_view words = "it was not heard of for too long";
     net_.post(peer,
               Control{.kind = ControlKind::death,
