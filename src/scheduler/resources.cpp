@@ -21,7 +21,7 @@ std::int64_t steps_of(std::string_view name, double amount) {
     // 0.1 is no binary fraction; what is nearer to a step than this is meant to be that step.
     constexpr double noise = 1e-3;
     if (!(amount >= 0) || whole > static_cast<double>(Amounts::max) ||
-        std::abs(steps - whole) > noise) {
+        std::abs(steps - whole) > noise || (whole == 0 && amount > 0)) {
         throw BadInput(
             fmt::format("{} = {} is not allowed; an amount of a resource is a number "
                         "from 0 to 1000000000 in steps of 0.0001",
