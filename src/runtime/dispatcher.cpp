@@ -195,6 +195,18 @@ void Dispatcher::send(Task& task, Rank to) {
     network_.send(to, record);
 }
 
+void Dispatcher::wait_for_backlog() {
+    if (!worker::Team::on_worker()) return;
+    for (std::size_t i = 0; i < network_.ranks(); ++i) {
+        const auto rank = static_cast<Rank>(i);
+        if (rank == network_.self()) continue;
+        while (network_.transport().backlog_bytes(rank) > engine_.options.backlog_bytes) {
+            engine_.poll();
+            engine_.team.yield();
+        }
+    }
+}
+
 // ---- receiving ----
 
 void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {

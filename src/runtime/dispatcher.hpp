@@ -31,6 +31,8 @@ public:
     void place(Task& task);
     /// Sends a task, or an actor's constructor or call, to a certain rank.
     void send(Task& task, Rank to);
+    /// Back-pressure: suspends a task that submits faster than a rank takes what it is sent.
+    void wait_for_backlog();
     /// A result of another rank's task was made here; or the task failed.
     void give_result(Task& task, std::uint32_t number) noexcept;
     void give_failure(Task& task, const graph::Failure& failure) noexcept;

@@ -130,6 +130,7 @@ void Engine::submit(Task& task, const TaskOptions* given) {
         if (--until_poll == 0) {
             until_poll = submissions_per_poll;
             poll();
+            dispatcher.wait_for_backlog();
         }
     }
     if (graph::await_inputs(task, false, exist_events())) place(task);

@@ -48,7 +48,12 @@ void Waits::sleep(Gathering& gathering, std::span<Object* const> objects, Deadli
         alarm = key;
         if (first) engine_.team.timers_changed();
     }
+    // Those that it waits for may need just the CPUs that it holds.
+    const Task* const task = entry.frame != nullptr ? entry.frame->task : nullptr;
+    const bool lends = task != nullptr && task->extra != nullptr && task->extra->holds;
+    if (lends) engine_.resources.lend(*task);
     gathering.sleep();
+    if (lends) engine_.resources.take_back(*task);
     if (deadline) engine_.team.timers().remove(alarm);
     std::lock_guard guard(mutex_);
     (entry.previous == nullptr ? first_ : entry.previous->next) = entry.next;
