@@ -9,15 +9,14 @@
 namespace mobula::graph {
 namespace {
 
-constexpr std::size_t header_bytes = (sizeof(Task) + 15) / 16 * 16;
-static_assert(header_bytes + sizeof(Object) <= 256,
+static_assert(task_header_bytes + sizeof(Object) <= 256,
               "a pending task with its result costs at most 256 bytes beyond its arguments");
 
 }  // namespace
 
 Task* new_task(const FunctionInfo& info, std::uint32_t references) {
     const std::size_t more = info.results > 1 ? (info.results - 1) * sizeof(Object*) : 0;
-    const std::size_t bytes = header_bytes + (info.arguments_bytes + 15) / 16 * 16 + more;
+    const std::size_t bytes = task_header_bytes + (info.arguments_bytes + 15) / 16 * 16 + more;
     auto* task = new (pool_allocate(bytes)) Task;
     task->info = &info;
     task->bytes = static_cast<std::uint32_t>(bytes);
@@ -32,10 +31,6 @@ Task* new_task(const FunctionInfo& info, std::uint32_t references) {
         task->results(i) = object;
     }
     return task;
-}
-
-void* arguments(Task& task) noexcept {
-    return reinterpret_cast<std::byte*>(&task) + header_bytes;
 }
 
 void destroy_arguments(Task& task) noexcept { task.info->destroy(arguments(task)); }

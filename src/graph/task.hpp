@@ -85,7 +85,11 @@ namespace mobula::graph {
 /// A task with room for its arguments and pending objects for its results. Each object has
 /// `references` references, one of which is the task's.
 [[nodiscard]] Task* new_task(const FunctionInfo& info, std::uint32_t references);
-[[nodiscard]] void* arguments(Task& task) noexcept;
+/// Where its arguments lie: behind the header.
+inline constexpr std::size_t task_header_bytes = (sizeof(Task) + 15) / 16 * 16;
+[[nodiscard]] inline void* arguments(Task& task) noexcept {
+    return reinterpret_cast<std::byte*>(&task) + task_header_bytes;
+}
 /// Frees the task and its share in its results; the arguments must be destroyed already.
 void free_task(Task& task) noexcept;
 /// Destroys the arguments and lets their objects go.

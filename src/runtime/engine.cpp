@@ -16,8 +16,6 @@ using wire::Kind;
 
 namespace {
 
-Engine* the_engine = nullptr;
-
 /// Submissions between looks at the network by a task that does nothing but submit.
 constexpr unsigned submissions_per_poll = 64;
 
@@ -55,27 +53,22 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       names(*this),
       resources(*this, peers),
       waits(*this) {
-    the_engine = this;
+    instance_ = this;
 }
 
-Engine::~Engine() { the_engine = nullptr; }
+Engine::~Engine() { instance_ = nullptr; }
 
-Engine& Engine::current() {
-    if (the_engine == nullptr) {
-        throw Error("mobula was used outside of mobula::run: there is no engine");
-    }
-    return *the_engine;
+void Engine::throw_not_running() {
+    throw Error("mobula was used outside of mobula::run: there is no engine");
 }
-
-bool Engine::running() noexcept { return the_engine != nullptr; }
 
 const graph::InputEvents& Engine::exist_events() noexcept {
     static const graph::InputEvents events{
         [](detail::Waiter& waiter) noexcept {
             Task& task = *static_cast<detail::Input&>(waiter).task;
-            if (graph::arrived(task)) the_engine->place(task);
+            if (graph::arrived(task)) instance_->place(task);
         },
-        [](Object& object, bool value) { the_engine->exchange.want(object, value); }};
+        [](Object& object, bool value) { instance_->exchange.want(object, value); }};
     return events;
 }
 
@@ -83,9 +76,9 @@ const graph::InputEvents& Engine::here_events() noexcept {
     static const graph::InputEvents events{
         [](detail::Waiter& waiter) noexcept {
             Task& task = *static_cast<detail::Input&>(waiter).task;
-            if (graph::arrived(task)) the_engine->enqueue(task);
+            if (graph::arrived(task)) instance_->enqueue(task);
         },
-        [](Object& object, bool value) { the_engine->exchange.want(object, value); }};
+        [](Object& object, bool value) { instance_->exchange.want(object, value); }};
     return events;
 }
 

@@ -42,8 +42,12 @@ public:
            FunctionTable functions);
     ~Engine();
 
-    [[nodiscard]] static Engine& current();
-    [[nodiscard]] static bool running() noexcept;
+    /// Throws Error when there is none.
+    [[nodiscard]] static Engine& current() {
+        if (instance_ == nullptr) throw_not_running();
+        return *instance_;
+    }
+    [[nodiscard]] static bool running() noexcept { return instance_ != nullptr; }
 
     /// Runs until the driver has ended on rank 0; `driver` is empty on the others. Returns the exit
     /// code, which on rank 0 is in the status file by then. Thread-bound to the caller of the constructor.
@@ -103,6 +107,7 @@ public:
     std::atomic<std::uint64_t> tasks_run{0};
 
 private:
+    [[noreturn]] static void throw_not_running();
     void handle(Rank from, wire::Kind kind, wire::RecordReader& reader);
     void run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure) noexcept;
     [[nodiscard]] bool run_again(Task& task, const graph::Failure& failure);
@@ -112,6 +117,7 @@ private:
     void drain();
     void stop();
 
+    static inline Engine* instance_ = nullptr;
     std::atomic<std::uint64_t> next_caller_{1};
     std::atomic<bool> broken_{false};    ///< end_job() was called
     std::atomic<bool> finished_{false};  ///< the driver is done

@@ -9,7 +9,6 @@ namespace mobula::worker {
 namespace {
 
 thread_local Worker* this_worker = nullptr;
-thread_local Frame* this_frame = nullptr;
 
 /// How long nobody may look at the network before the communication thread does.
 constexpr std::chrono::microseconds watch_period{500};
@@ -131,7 +130,6 @@ void Team::yield() {
 unsigned Team::workers() const noexcept { return static_cast<unsigned>(workers_.size()); }
 unsigned Team::worker_number() noexcept { return this_worker ? this_worker->number() : 0; }
 bool Team::on_worker() noexcept { return this_worker != nullptr; }
-Frame*& Team::frame() noexcept { return this_frame; }
 
 std::size_t Team::suspended() const noexcept {
     std::size_t fibers = 0;

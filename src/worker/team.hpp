@@ -49,6 +49,9 @@ struct Settings {
 
 class Worker;
 
+/// What the calling fiber executes, or null; worker.cpp moves it along with the fiber.
+inline thread_local constinit Frame* this_frame = nullptr;
+
 /// Who sleeps in a wait: a fiber of a worker, or a thread of the user's.
 struct Sleeper {
     Worker* worker = nullptr;
@@ -106,7 +109,7 @@ public:
     [[nodiscard]] static unsigned worker_number() noexcept;
     [[nodiscard]] static bool on_worker() noexcept;
     /// What the calling fiber executes, or null. Follows the fiber through its suspensions.
-    [[nodiscard]] static Frame*& frame() noexcept;
+    [[nodiscard]] static Frame*& frame() noexcept { return this_frame; }
     /// Fibers that wait, on all workers.
     [[nodiscard]] std::size_t suspended() const noexcept;
 
