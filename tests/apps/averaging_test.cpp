@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: the mean is summed in the order of the actors in double; the outer steps are what their
 // formulas say.
-#include "averaging.hpp"
+#include "apps/weight_averaging/averaging.hpp"
 
 #include <gmock/gmock.h>
 

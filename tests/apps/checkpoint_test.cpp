@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: a checkpoint comes back bit for bit; one of another network, of something else or damaged
 // is refused in one sentence; the name always holds a whole file.
-#include "checkpoint.hpp"
+#include "apps/weight_averaging/checkpoint.hpp"
 
 #include <gmock/gmock.h>
 
 #include <limits>
 #include <random>
 
+#include "apps/weight_averaging/parameters.hpp"
 #include "native/hdf5.hpp"
-#include "parameters.hpp"
 #include "temporary_folder.hpp"
 
 using mobula::native::Hdf5File;

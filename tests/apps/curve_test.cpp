@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: table and picture hold for every length of a curve, from none to thousands of rounds.
-#include "curve.hpp"
+#include "apps/weight_averaging/curve.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: the data set fits together or is refused; the image sequence depends on the seed alone and
 // shows every image once per epoch.
-#include "dataset.hpp"
+#include "apps/weight_averaging/dataset.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: a data file is read exactly or refused in one sentence, whatever is wrong with it.
 // Method: small files, then every truncation and many random damages of one.
-#include "idx.hpp"
+#include "apps/weight_averaging/idx.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: the network descends along the true gradient, learns, and gives the same bits each time.
-#include "network.hpp"
+#include "apps/weight_averaging/network.hpp"
 
 #include <gmock/gmock.h>
 
 #include <cmath>
 
-#include "parameters.hpp"
-#include "random.hpp"
+#include "apps/weight_averaging/parameters.hpp"
+#include "apps/weight_averaging/random.hpp"
 
 namespace wa = weight_averaging;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: the progress line tells what is known and no more, and never exceeds the terminal.
-#include "progress.hpp"
+#include "apps/weight_averaging/progress.hpp"
 
 #include <gmock/gmock.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: the command line is taken as it is meant, and everything else refused in one sentence.
-#include "settings.hpp"
+#include "apps/weight_averaging/settings.hpp"
 
 #include <gmock/gmock.h>
 

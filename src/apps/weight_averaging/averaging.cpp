@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "averaging.hpp"
+#include "apps/weight_averaging/averaging.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "checkpoint.hpp"
+#include "apps/weight_averaging/checkpoint.hpp"
 
 #include <unistd.h>
 
@@ -15,7 +15,7 @@
 // of the engine, and a second one for programs would be the same again.
 #include "native/hdf5.hpp"
 
-#include "parameters.hpp"
+#include "apps/weight_averaging/parameters.hpp"
 
 namespace weight_averaging {
 namespace {

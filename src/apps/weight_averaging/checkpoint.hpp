@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "curve.hpp"
+#include "apps/weight_averaging/curve.hpp"
 
 namespace weight_averaging {
 

@@ -7,7 +7,7 @@
 #include <functional>
 #include <string_view>
 
-#include "curve.hpp"
+#include "apps/weight_averaging/curve.hpp"
 
 namespace weight_averaging {
 namespace {

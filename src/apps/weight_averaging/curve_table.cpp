@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "curve.hpp"
+#include "apps/weight_averaging/curve.hpp"
 
 namespace weight_averaging {
 

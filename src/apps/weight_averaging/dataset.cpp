@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dataset.hpp"
+#include "apps/weight_averaging/dataset.hpp"
 
 #include <algorithm>
 #include <array>
@@ -12,8 +12,8 @@
 
 #include <mobula/error.hpp>
 
-#include "idx.hpp"
-#include "random.hpp"
+#include "apps/weight_averaging/idx.hpp"
+#include "apps/weight_averaging/random.hpp"
 
 namespace weight_averaging {
 namespace {

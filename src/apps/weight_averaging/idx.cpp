@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "idx.hpp"
+#include "apps/weight_averaging/idx.hpp"
 
 #include <zlib.h>
 

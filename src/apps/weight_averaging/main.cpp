@@ -14,12 +14,12 @@
 
 #include <mobula/mobula.hpp>
 
-#include "checkpoint.hpp"
-#include "curve.hpp"
-#include "network.hpp"
-#include "runs.hpp"
-#include "settings.hpp"
-#include "trainer.hpp"
+#include "apps/weight_averaging/checkpoint.hpp"
+#include "apps/weight_averaging/curve.hpp"
+#include "apps/weight_averaging/network.hpp"
+#include "apps/weight_averaging/runs.hpp"
+#include "apps/weight_averaging/settings.hpp"
+#include "apps/weight_averaging/trainer.hpp"
 
 namespace {
 

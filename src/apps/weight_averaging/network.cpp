@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "network.hpp"
+#include "apps/weight_averaging/network.hpp"
 
 #include <malloc.h>
 
@@ -10,7 +10,7 @@
 
 #include <mobula/error.hpp>
 
-#include "parameters.hpp"
+#include "apps/weight_averaging/parameters.hpp"
 
 namespace weight_averaging {
 namespace {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <span>
 
-#include "dataset.hpp"
+#include "apps/weight_averaging/dataset.hpp"
 
 namespace weight_averaging {
 

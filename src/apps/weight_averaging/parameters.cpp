@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "parameters.hpp"
+#include "apps/weight_averaging/parameters.hpp"
 
 #include <cmath>
 #include <limits>
 
-#include "random.hpp"
+#include "apps/weight_averaging/random.hpp"
 
 namespace weight_averaging {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "progress.hpp"
+#include "apps/weight_averaging/progress.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -86,7 +86,7 @@ std::size_t terminal_columns() {
 Progress::Progress(std::FILE* out, std::size_t columns, std::uint64_t rounds,
                    std::uint64_t images_total, std::uint64_t rounds_before)
     : out_(out), columns_(columns) {
-    state_.round = rounds_before;
+    state_.round = rounds_before + 1;
     state_.rounds = rounds;
     state_.images_total = images_total;
     draw();
@@ -108,6 +108,7 @@ void Progress::add_point(const Point& point) {
     state_.loss = point.loss;
     state_.accuracy = point.accuracy;
     if (columns_ > 0) {
+        state_.round = std::min(point.round + 1, state_.rounds);
         draw();
         return;
     }

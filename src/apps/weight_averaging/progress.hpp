@@ -8,13 +8,13 @@
 #include <optional>
 #include <string>
 
-#include "curve.hpp"
+#include "apps/weight_averaging/curve.hpp"
 
 namespace weight_averaging {
 
 /// What the progress line tells.
 struct ProgressState {
-    std::uint64_t round = 0, rounds = 0;
+    std::uint64_t round = 0, rounds = 0;         ///< round: under way, or just finished
     std::uint64_t images = 0, images_total = 0;  ///< of this run
     double seconds = 0;                          ///< of this run
     std::optional<double> loss, accuracy;        ///< the newest known

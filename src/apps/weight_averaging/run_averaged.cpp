@@ -9,11 +9,11 @@
 
 #include <mobula/mobula.hpp>
 
-#include "dataset.hpp"
-#include "progress.hpp"
-#include "runs.hpp"
-#include "score_slices.hpp"
-#include "trainer.hpp"
+#include "apps/weight_averaging/dataset.hpp"
+#include "apps/weight_averaging/progress.hpp"
+#include "apps/weight_averaging/runs.hpp"
+#include "apps/weight_averaging/score_slices.hpp"
+#include "apps/weight_averaging/trainer.hpp"
 
 namespace weight_averaging {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <functional>
 
-#include "checkpoint.hpp"
-#include "settings.hpp"
+#include "apps/weight_averaging/checkpoint.hpp"
+#include "apps/weight_averaging/settings.hpp"
 
 namespace weight_averaging {
 

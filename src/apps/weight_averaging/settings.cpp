@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "settings.hpp"
+#include "apps/weight_averaging/settings.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cmath>

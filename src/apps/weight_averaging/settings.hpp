@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "averaging.hpp"
+#include "apps/weight_averaging/averaging.hpp"
 
 namespace weight_averaging {
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer.hpp"
+#include "apps/weight_averaging/trainer.hpp"
 
 #include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
 
-#include "dataset.hpp"
-#include "network.hpp"
-#include "parameters.hpp"
+#include "apps/weight_averaging/dataset.hpp"
+#include "apps/weight_averaging/network.hpp"
+#include "apps/weight_averaging/parameters.hpp"
 
 namespace weight_averaging {
 
