@@ -203,6 +203,7 @@ void UcxBulk::on_chunk_sent(void* request, ucs_status_t, void* user) noexcept {
 void UcxBulk::chunk_sent(Chunk* chunk) noexcept {
     const auto of = chunk->of;
     delete chunk;
+    net_.note_activity();
     --chunks_out_;
     --of->in_flight;
     if (of->in_flight == 0 && (of->lost || of->next == of->bytes.size())) outgoing_.erase(of);
@@ -258,6 +259,7 @@ void UcxBulk::on_received(void* request, ucs_status_t status, std::size_t bytes,
 }
 
 void UcxBulk::landed(Incoming& transfer, std::size_t bytes, ucs_status_t status) {
+    net_.note_activity();
     --transfer.landing;
     --landing_;
     if (status == UCS_OK) {

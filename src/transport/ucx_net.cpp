@@ -114,6 +114,7 @@ void UcxNet::on_sent(void* request, ucs_status_t, void* user) noexcept {
 
 void UcxNet::landed(Batch* batch) noexcept {
     Link& link = links_[index(batch->to)];
+    note_activity();
     --in_flight_;
     --link.in_flight;
     link.in_flight_bytes.fetch_sub(batch->used, std::memory_order_relaxed);
@@ -146,6 +147,7 @@ void UcxNet::note_failure(Rank peer, std::string reason) {
 void UcxNet::close(Rank peer) noexcept {
     Link& link = links_[index(peer)];
     link.broken = true;
+    forced_ = forced_ || link.endpoint;
     if (const auto request = link.endpoint.close(false)) closing_.push_back(request);
 }
 

@@ -64,8 +64,15 @@ public:
     [[nodiscard]] bool may_post(Rank to, bool full) noexcept;
     [[nodiscard]] std::vector<Rank>& roomy() noexcept { return roomy_; }
 
-    /// Drives UCX once; returns how much happened.
-    unsigned progress() noexcept { return ucp_worker_progress(worker_.get()); }
+    /// Drives UCX once; returns whether anything happened. UCX 1.13 claims so for ever once a link to
+    /// a peer that stands still was closed by force; then only what came through to us counts.
+    bool progress() noexcept {
+        const std::uint64_t before = activity_;
+        const unsigned claimed = ucp_worker_progress(worker_.get());
+        return forced_ ? activity_ != before : claimed != 0;
+    }
+    /// Something was received or completed.
+    void note_activity() noexcept { ++activity_; }
 
     [[nodiscard]] std::vector<Failure>& failures() noexcept { return failures_; }
     void note_failure(Rank peer, std::string reason);
@@ -111,6 +118,8 @@ private:
     Rank self_{};
     Incarnation incarnation_{};
     std::size_t in_flight_ = 0;
+    std::uint64_t activity_ = 0;
+    bool forced_ = false;  ///< a link was closed by force
     std::vector<Rank> roomy_;
     std::vector<Failure> failures_;
     std::vector<ucs_status_ptr_t> closing_;

@@ -60,6 +60,7 @@ ucs_status_t UcxTransportImpl::on_chunk(void* self, const void* header, std::siz
 }
 
 bool UcxTransportImpl::believes(std::uint32_t sender, std::uint32_t incarnation) {
+    net_.note_activity();
     if (ended_) return false;
     const Rank rank{sender};
     const auto verdict = membership_->hears(rank, Incarnation{incarnation});

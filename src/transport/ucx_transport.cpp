@@ -129,7 +129,7 @@ void UcxTransportImpl::work() {
 bool UcxTransportImpl::progress() {
     if (!turn_.enter()) return false;
     work();
-    bool moved = net_.progress() != 0;
+    bool moved = net_.progress();
     settle();
     if (news_ || bulk_.has_outcomes()) {
         report_news();
@@ -145,7 +145,7 @@ void UcxTransportImpl::settle() {
     net_.roomy().clear();
     if (net_.failures().empty()) return;
     // What the peer sent before its end comes first: it may have said goodbye.
-    for (int n = 0; n < 1000 && net_.progress() != 0; ++n) {}
+    for (int n = 0; n < 1000 && net_.progress(); ++n) {}
     const auto failures = std::exchange(net_.failures(), {});
     for (const auto& failure : failures) lose(failure.peer, failure.reason, false);
 }
@@ -168,7 +168,9 @@ void UcxTransportImpl::wait(Time deadline) {
         if (turn_.enter()) {
             quiet = !outbox_.has_work() && !news_ && !bulk_.has_outcomes() &&
                     net_.worker().arm();
-            if (net_.in_flight() > 0) until = std::min(until, now + nap_with_messages_in_flight);
+            if (net_.in_flight() + bulk_.in_flight() > 0) {
+                until = std::min(until, now + nap_with_messages_in_flight);
+            }
             turn_.leave([this] { work(); });
         } else {
             until = std::min<Time>(until, now + nap_while_another_progresses);

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: a rank that is killed, stopped or talks nonsense is noticed by every other rank, once, with
+// a reason, within 2 s; fetches from it fail; the others go on, asleep when idle; a stopped rank
+// that comes back is told to go. Method: the last rank is the victim and the others watch. They are
+// launched so that one death does not end the job, and leave by abandon(). Arguments: kill, stop or
+// nonsense, and the pace.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "transport/rank_pair.hpp"
+
+namespace {
+
+using namespace mobula;
+using namespace mobula::transport;
+using namespace mobula::transport::testing;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+int failures = 0;
+
+void expect(bool holds, const char* what) {
+    if (holds) return;
+    ++failures;
+    std::fprintf(stderr, "FAILED: %s\n", what);
+}
+
+struct Landing final : Fetch {
+    void done() noexcept override { ++ended; }
+    void failed(std::string_view why) noexcept override {
+        ++ended;
+        reason = why;
+    }
+    int ended = 0;
+    std::string reason;
+    std::vector<std::byte> bytes;
+};
+
+double cpu_seconds() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
+}
+
+/// A process that wakes the victim up again later, since the victim cannot.
+void resume_after(pid_t victim, unsigned pause_s) {
+    if (fork() != 0) return;
+    sleep(pause_s);
+    kill(victim, SIGCONT);
+    _exit(0);
+}
+
+[[noreturn]] void be_the_victim(Transport& transport, Recorder& recorder, std::string_view how,
+                                Pace pace) {
+    (void)drive(transport, pace, [] { return false; }, milliseconds(300));
+    if (how == "kill") kill(getpid(), SIGKILL);
+    resume_after(getpid(), 5);
+    kill(getpid(), SIGSTOP);
+    const bool told = drive(transport, pace, [&] { return !recorder.fenced.empty(); }, seconds(10));
+    std::printf("victim: %s\n", told ? recorder.fenced.c_str() : "was not told");
+    Cluster::abandon(told && recorder.lost.empty() ? 0 : 1);
+}
+
+/// Keeps large transfers under way until the victim's end is known.
+void watch(Cluster& cluster, Recorder& recorder, Rank victim, Pace pace) {
+    Transport& transport = cluster.transport();
+    std::vector<std::unique_ptr<Landing>> landings;
+    const auto fetch_more = [&] {
+        if (!landings.empty() && landings.back()->ended == 0) return;
+        landings.push_back(std::make_unique<Landing>());
+        landings.back()->bytes.resize(std::size_t{32} << 20U);
+        transport.fetch(victim, 0, landings.back()->bytes, *landings.back());
+    };
+    const auto knows = [&] {
+        if (recorder.lost.empty()) fetch_more();
+        return !recorder.lost.empty();
+    };
+    expect(drive(transport, pace, knows, seconds(10)), "the loss is noticed");
+    const auto over = [&] { return landings.back()->ended > 0; };
+    expect(drive(transport, pace, over, seconds(4)), "the fetch under way ends");
+    for (const auto& landing : landings) expect(landing->ended == 1, "a fetch ends once");
+    expect(!landings.back()->reason.empty(), "the last fetch fails");
+    Landing late;
+    late.bytes.resize(100);
+    transport.fetch(victim, 0, late.bytes, late);
+    expect(drive(transport, pace, [&] { return late.ended == 1; }, seconds(1)) &&
+               !late.reason.empty(),
+           "a fetch from the dead fails at once");
+    std::printf("rank %zu: lost rank %zu: %s; fetch: %s\n", index(transport.self()),
+                index(recorder.lost.front()), recorder.reasons.front().c_str(),
+                landings.back()->reason.c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::string_view how = argc > 1 ? argv[1] : "kill";
+    const Pace pace = argc > 2 && std::string_view(argv[2]) == "sleep" ? Pace::sleep : Pace::spin;
+    Settings settings;
+    settings.force_verb = "push";
+    auto cluster = meet(&argc, &argv, settings, std::size_t{64} << 20U, {});
+    if (cluster->ranks() < 2) return 77;
+    Recorder recorder;
+    cluster->start(recorder);
+    Transport& transport = cluster->transport();
+    const Rank victim{static_cast<std::uint32_t>(cluster->ranks() - 1)};
+    expect(meet_again(transport, recorder, pace), "all are ready");
+    if (transport.self() == victim) be_the_victim(transport, recorder, how, pace);
+
+    const Time begin = Clock::now();
+    watch(*cluster, recorder, victim, pace);
+    const auto found_ms = std::chrono::duration_cast<milliseconds>(Clock::now() - begin).count();
+    std::printf("rank %zu knew %lld ms after the start\n", index(transport.self()),
+                static_cast<long long>(found_ms));
+    expect(found_ms < 300 + 2000 + 1000, "the loss is noticed soon");
+
+    // Life goes on, quietly, among those who are left.
+    transport.send(victim, bytes_of("nobody hears this"));
+    const double before = cpu_seconds();
+    (void)drive(transport, Pace::sleep, [] { return false; }, seconds(2));
+    const double share = (cpu_seconds() - before) / 2;
+    std::printf("rank %zu idle after the loss: %.2f %% of a core\n", index(transport.self()),
+                share * 100);
+    expect(share < 0.05, "a loss leaves nobody busy");
+    // The victim was among those whom all met before; now it is not.
+    recorder.arrivals = recorder.arrivals - (transport.ranks() - 1);
+    for (std::uint32_t r = 0; r < index(victim); ++r) {
+        const std::byte word[Recorder::arrival_bytes] = {};
+        if (Rank{r} != transport.self()) transport.send(Rank{r}, word);
+    }
+    const auto heard = [&] { return recorder.arrivals >= index(victim) - 1; };
+    expect(drive(transport, pace, heard, seconds(5)), "the living talk on");
+    (void)drive(transport, Pace::sleep, [] { return false; }, seconds(how == "stop" ? 4 : 1));
+    expect(recorder.lost.size() == 1 && recorder.lost.front() == victim, "one loss, told once");
+    expect(recorder.fenced.empty(), "the living are not fenced");
+    expect(transport.leave(Clock::now() + seconds(3)), "the living can leave");
+    std::printf("rank %zu is %s\n", index(transport.self()), failures == 0 ? "sound" : "unsound");
+    Cluster::abandon(failures == 0 ? 0 : 1);
+}
