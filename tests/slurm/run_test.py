@@ -31,8 +31,8 @@ def run(*arguments):
 
 
 def left_behind():
-    return (glob.glob('/dev/shm/mobula-run.*') +
-            subprocess.run(['pgrep', '-f', '^' + PROBE], capture_output=True, text=True).stdout.split())
+    processes = subprocess.run(['pgrep', '-f', '^' + PROBE], capture_output=True, text=True)
+    return glob.glob('/dev/shm/mobula-run.*') + processes.stdout.split()
 
 
 def refuses():
@@ -105,8 +105,8 @@ def termination():
 
 
 tests = [refuses, dry_run_runs_nothing, dry_run_of_sbatch, good_end, ranks_get_their_own_cpus,
-         more_ranks_than_cpus, code_of_the_driver, death_of_a_rank, no_word_from_the_driver, interrupt,
-         termination]
+         more_ranks_than_cpus, code_of_the_driver, death_of_a_rank, no_word_from_the_driver,
+         interrupt, termination]
 print(f'1..{len(tests)}')
 for number, test in enumerate(tests, 1):
     why = None
