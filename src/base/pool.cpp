@@ -10,7 +10,25 @@
 
 #include "base/spinlock.hpp"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MOBULA_NO_POOL
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MOBULA_NO_POOL
+#endif
+#endif
+
 namespace mobula {
+
+#if defined(MOBULA_NO_POOL)
+
+// A sanitizer can only tell of a freed block that really was freed.
+void* pool_allocate(std::size_t bytes) { return ::operator new(bytes); }
+void pool_free(void* block, std::size_t) noexcept { ::operator delete(block); }
+std::size_t pool_reserved_bytes() noexcept { return 0; }
+
+#else
+
 namespace {
 
 constexpr std::size_t class_bytes = 32;
@@ -89,11 +107,6 @@ void give_back(List& list, std::size_t number) noexcept {
 
 }  // namespace
 
-#if defined(__SANITIZE_ADDRESS__) || defined(MOBULA_NO_POOL)
-// The sanitizer can only tell of a freed block that really was freed.
-void* pool_allocate(std::size_t bytes) { return ::operator new(bytes); }
-void pool_free(void* block, std::size_t) noexcept { ::operator delete(block); }
-#else
 void* pool_allocate(std::size_t bytes) {
     if (bytes > pool_bytes_max) return ::operator new(bytes);
     const std::size_t number = (bytes - 1) / class_bytes;
@@ -117,8 +130,9 @@ void pool_free(void* block, std::size_t bytes) noexcept {
     list.first = freed;
     if (++list.blocks > list_blocks_max) give_back(list, number);
 }
-#endif
 
 std::size_t pool_reserved_bytes() noexcept { return reserved.load(std::memory_order_relaxed); }
+
+#endif
 
 }  // namespace mobula
