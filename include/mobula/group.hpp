@@ -9,10 +9,6 @@
 
 namespace mobula {
 
-/// How the bundles of a placement group are laid out: on few ranks or on many, as a wish or
-/// strictly (all on one rank; each on a rank of its own).
-enum class Strategy : std::uint8_t { pack, spread, strict_pack, strict_spread };
-
 /// Resources reserved on ranks as a gang, all bundles or none. Bundles name what they hold as
 /// {"cpus", 2}, {"gpus", 1} or a custom resource. The reservation ends with this object. Throws
 /// Infeasible where the ranks could never hold it. Thread-bound to its task.

@@ -37,6 +37,10 @@ struct Placement {
     }
 };
 
+/// How the bundles of a placement group are laid out: on few ranks or on many, as a wish or
+/// strictly (all on one rank; each on a rank of its own).
+enum class Strategy : std::uint8_t { pack, spread, strict_pack, strict_spread };
+
 /// Options of one task, given as designated initialisers:
 /// `remote<simulate>({.cpus = 2, .max_retries = 0}, seed)`.
 struct TaskOptions {

@@ -8,6 +8,7 @@
 
 #include <mobula/detail/engine.hpp>
 #include <mobula/error.hpp>
+#include <mobula/group.hpp>
 #include <mobula/job.hpp>
 #include <mobula/object.hpp>
 
@@ -267,6 +268,22 @@ CellPtr spawn(Task& constructor, const ActorOptions& options) {
 void call(Cell& actor, Task& method) { Engine::current().actors.call(Object::of(actor), method); }
 void kill(Cell& actor) { Engine::current().actors.kill(Object::of(actor)); }
 CellPtr find_actor(std::string_view name) { return Engine::current().names.find(name); }
+
+// ---- placement groups ----
+
+std::uint64_t create_group(std::vector<Resources> bundles, bool spread, bool strict,
+                           CellPtr& ready) {
+    std::vector<scheduler::Amounts> amounts;
+    for (Resources& bundle : bundles) {
+        amounts.push_back(scheduler::Amounts::of_bundle(std::move(bundle)));
+    }
+    const Strategy strategy = spread ? (strict ? Strategy::strict_spread : Strategy::spread)
+                                     : (strict ? Strategy::strict_pack : Strategy::pack);
+    return Engine::current().groups.create(std::move(amounts), strategy, ready);
+}
+void remove_group(std::uint64_t group) noexcept {
+    if (Engine::running()) Engine::current().groups.remove(group);
+}
 
 // ---- the calling task's surroundings ----
 

@@ -51,6 +51,7 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       actors(*this),
       streams(*this),
       names(*this),
+      groups(*this),
       resources(*this, peers),
       waits(*this) {
     instance_ = this;
@@ -358,6 +359,9 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::found: return names.on_found(from, reader);
         case Kind::item: return streams.on_item(from, reader);
         case Kind::consumed: return streams.on_consumed(from, reader);
+        case Kind::hold_group: return groups.on_hold(from, reader);
+        case Kind::held_group: return groups.on_held(from, reader);
+        case Kind::free_group: return groups.on_free(from, reader);
         case Kind::finish: return on_finish(reader);
         case Kind::broken: return end_job(std::string(reader.text()));
         default: throw Error("a record of no known kind");

@@ -14,6 +14,7 @@
 #include "runtime/exchange.hpp"
 #include "runtime/frame.hpp"
 #include "runtime/functions.hpp"
+#include "runtime/groups.hpp"
 #include "runtime/names.hpp"
 #include "runtime/network.hpp"
 #include "runtime/options.hpp"
@@ -102,6 +103,7 @@ public:
     Actors actors;
     Streams streams;
     Names names;
+    Groups groups;
     ResourceGate resources;
     Waits waits;
     std::atomic<std::uint64_t> tasks_run{0};

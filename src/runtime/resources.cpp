@@ -51,23 +51,38 @@ std::vector<Rank> ResourceGate::candidates(const TaskOptions& options, bool dema
 }
 
 void ResourceGate::check(const TaskOptions& options, bool demands) const {
-    if (options.placement.kind != Placement::Kind::bundle) {
+    if (options.placement.kind == Placement::Kind::bundle) {
+        static_cast<void>(bundle_rank(options));
+    } else {
         static_cast<void>(candidates(options, demands));
     }
 }
 
+/// Where the bundle is that the placement names. Groups are known where they were made.
+Rank ResourceGate::bundle_rank(const TaskOptions& options) const {
+    std::lock_guard guard(mutex_);
+    const auto found = groups_.find(options.placement.group);
+    if (found == groups_.end()) {
+        throw Infeasible("placement names a group that was not made on this rank, or is gone");
+    }
+    const std::vector<PlacedBundle>& bundles = found->second;
+    if (options.placement.target >= bundles.size()) {
+        throw Infeasible("the placement group has no bundle " +
+                         std::to_string(options.placement.target) + "; it has " +
+                         std::to_string(bundles.size()));
+    }
+    const PlacedBundle& bundle = bundles[options.placement.target];
+    const Amounts asked = Amounts::of(options);
+    if (!scheduler::fits(bundle.amounts, asked)) {
+        throw Infeasible("a task asks for " + scheduler::describe(asked) + " in a bundle of " +
+                         scheduler::describe(bundle.amounts));
+    }
+    return bundle.rank;
+}
+
 Rank ResourceGate::choose(const TaskOptions& options, bool demands) {
     using Kind = Placement::Kind;
-    if (options.placement.kind == Kind::bundle) {
-        std::lock_guard guard(mutex_);
-        const auto found = groups_.find(options.placement.group);
-        if (found == groups_.end() || options.placement.target >= found->second.size()) {
-            throw Infeasible("the placement group has no bundle " +
-                             std::to_string(options.placement.target) +
-                             ", or is not reserved (wait for ready() first)");
-        }
-        return found->second[options.placement.target];
-    }
+    if (options.placement.kind == Kind::bundle) return bundle_rank(options);
     const std::vector<Rank> ranks = candidates(options, demands);
     std::lock_guard guard(mutex_);
     Rank best = ranks.front();
@@ -126,6 +141,7 @@ void ResourceGate::release(graph::TaskExtra& extra) {
         }
     }
     wake_waiting();
+    engine_.groups.retry();
 }
 
 void ResourceGate::lend(const Task& task) {
@@ -196,9 +212,9 @@ void ResourceGate::unreserve(std::uint64_t group) {
     wake_waiting();
 }
 
-void ResourceGate::place_group(std::uint64_t group, std::vector<Rank> ranks) {
+void ResourceGate::place_group(std::uint64_t group, std::vector<PlacedBundle> bundles) {
     std::lock_guard guard(mutex_);
-    groups_[group] = std::move(ranks);
+    groups_[group] = std::move(bundles);
 }
 
 }  // namespace mobula::runtime

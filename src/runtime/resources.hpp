@@ -53,7 +53,11 @@ public:
     [[nodiscard]] bool reserve(const BundleKey& key, const scheduler::Amounts& amounts);
     void unreserve(std::uint64_t group);
     /// Where the bundles of a group are; known where the group was made.
-    void place_group(std::uint64_t group, std::vector<Rank> ranks);
+    struct PlacedBundle {
+        Rank rank;
+        scheduler::Amounts amounts;
+    };
+    void place_group(std::uint64_t group, std::vector<PlacedBundle> bundles);
 
 private:
     struct Bundle {
@@ -62,6 +66,7 @@ private:
         scheduler::Ledger ledger;
     };
 
+    [[nodiscard]] Rank bundle_rank(const TaskOptions& options) const;
     [[nodiscard]] scheduler::Ledger& ledger_of(const TaskOptions& options);
     [[nodiscard]] std::vector<Rank> candidates(const TaskOptions& options, bool demands) const;
     void wake_waiting();
@@ -71,7 +76,7 @@ private:
     mutable std::mutex mutex_;
     scheduler::Ledger own_;
     std::map<BundleKey, Bundle> bundles_;
-    std::map<std::uint64_t, std::vector<Rank>> groups_;
+    std::map<std::uint64_t, std::vector<PlacedBundle>> groups_;
     std::deque<Task*> waiting_;
     std::vector<std::uint64_t> chosen_;  ///< how often each rank was chosen by this one
     std::size_t turn_ = 0;

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include <mobula/group.hpp>
+#include <mobula/options.hpp>
 
 #include "base/ids.hpp"
 #include "scheduler/resources.hpp"

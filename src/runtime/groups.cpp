@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/groups.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include <mobula/error.hpp>
+
+#include "runtime/engine.hpp"
+#include "scheduler/bundles.hpp"
+
+namespace mobula::runtime {
+
+using wire::Kind;
+using wire::RecordReader;
+using wire::RecordWriter;
+
+std::uint64_t Groups::create(std::vector<scheduler::Amounts> bundles, Strategy strategy,
+                             CellPtr& ready) {
+    if (bundles.empty()) throw BadInput("a placement group needs at least one bundle");
+    const auto ranks =
+        scheduler::place_bundles(bundles, engine_.resources.totals(), strategy);
+    if (!ranks) {
+        std::string asked;
+        for (const scheduler::Amounts& bundle : bundles) {
+            asked += (asked.empty() ? "" : " + ") + scheduler::describe(bundle);
+        }
+        std::string have;
+        for (const scheduler::Amounts& total : engine_.resources.totals()) {
+            have += (have.empty() ? "" : " | ") + scheduler::describe(total);
+        }
+        throw Infeasible("the ranks can never hold a placement group of " + asked +
+                         " with this strategy; they have " + have);
+    }
+    Object* const cell = graph::new_object(2);
+    cell->type = &detail::type_info<detail::Nothing>;
+    ready = CellPtr(cell);
+
+    Group group;
+    group.ready = CellPtr(cell);
+    std::vector<ResourceGate::PlacedBundle> placed;
+    for (std::size_t i = 0; i < bundles.size(); ++i) {
+        placed.push_back({(*ranks)[i], bundles[i]});
+        group.bundles.push_back({(*ranks)[i], static_cast<unsigned>(i), std::move(bundles[i])});
+    }
+    std::stable_sort(group.bundles.begin(), group.bundles.end(),
+                     [](const Bundle& a, const Bundle& b) { return a.rank < b.rank; });
+    std::uint64_t id = 0;
+    {
+        std::lock_guard guard(mutex_);
+        id = (static_cast<std::uint64_t>(index(engine_.self())) << 40U) | next_++;
+        groups_.emplace(id, std::move(group));
+    }
+    engine_.resources.place_group(id, std::move(placed));
+    reserve_next(id);
+    return id;
+}
+
+void Groups::reserve_next(std::uint64_t id) {
+    Bundle bundle{};
+    {
+        std::lock_guard guard(mutex_);
+        const auto found = groups_.find(id);
+        if (found == groups_.end()) return;
+        bundle = found->second.bundles[found->second.held];
+    }
+    if (bundle.rank == engine_.self()) {
+        return reserve_here({engine_.self(), id, bundle.number, bundle.amounts});
+    }
+    RecordWriter record(Kind::hold_group);
+    record.put(id).put(bundle.number);
+    bundle.amounts.encode(record);
+    engine_.network.send(bundle.rank, record);
+}
+
+void Groups::on_hold(Rank from, RecordReader& reader) {
+    const auto group = reader.get<std::uint64_t>();
+    const auto bundle = reader.get<unsigned>();
+    reserve_here({from, group, bundle, scheduler::Amounts::decode(reader)});
+}
+
+void Groups::reserve_here(Request request) {
+    if (!engine_.resources.reserve({request.group, request.bundle}, request.amounts)) {
+        std::lock_guard guard(mutex_);
+        waiting_.push_back(std::move(request));
+        return;
+    }
+    if (request.maker == engine_.self()) return granted(request.group);
+    RecordWriter record(Kind::held_group);
+    record.put(request.group);
+    engine_.network.send(request.maker, record);
+}
+
+void Groups::retry() {
+    std::vector<Request> again;
+    {
+        std::lock_guard guard(mutex_);
+        again.swap(waiting_);
+    }
+    for (Request& request : again) reserve_here(std::move(request));
+}
+
+void Groups::on_held(Rank, RecordReader& reader) { granted(reader.get<std::uint64_t>()); }
+
+void Groups::granted(std::uint64_t id) {
+    CellPtr ready;
+    {
+        std::lock_guard guard(mutex_);
+        const auto found = groups_.find(id);
+        if (found == groups_.end()) return;
+        Group& group = found->second;
+        if (++group.held == group.bundles.size()) ready = group.ready;
+    }
+    if (!ready) return reserve_next(id);
+    Object& object = Object::of(*ready);
+    new (graph::make_place(object, detail::type_info<detail::Nothing>)) detail::Nothing;
+    graph::complete(object);
+}
+
+void Groups::remove(std::uint64_t id) {
+    Group gone;
+    {
+        std::lock_guard guard(mutex_);
+        const auto found = groups_.find(id);
+        if (found == groups_.end()) return;
+        gone = std::move(found->second);
+        groups_.erase(found);
+    }
+    // Also where a bundle was only asked for: the request is taken out there.
+    for (std::size_t i = 0; i < gone.bundles.size(); ++i) {
+        if (i != 0 && gone.bundles[i].rank == gone.bundles[i - 1].rank) continue;
+        if (gone.bundles[i].rank == engine_.self()) continue;
+        RecordWriter record(Kind::free_group);
+        record.put(id);
+        engine_.network.send(gone.bundles[i].rank, record);
+    }
+    free_here(id);
+}
+
+void Groups::on_free(Rank, RecordReader& reader) { free_here(reader.get<std::uint64_t>()); }
+
+void Groups::free_here(std::uint64_t id) {
+    {
+        std::lock_guard guard(mutex_);
+        std::erase_if(waiting_, [&](const Request& request) { return request.group == id; });
+    }
+    engine_.resources.unreserve(id);
+    retry();
+}
+
+}  // namespace mobula::runtime

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <mobula/options.hpp>
+
+#include "graph/object.hpp"
+#include "runtime/network.hpp"
+#include "scheduler/resources.hpp"
+
+namespace mobula::runtime {
+
+class Engine;
+using detail::CellPtr;
+
+/// Placement groups. The maker chooses the ranks by what they have in all, and then reserves the
+/// bundles one after another in the order of the ranks. A rank that has no room at present answers
+/// when it has, first come first served. Since all makers go through the ranks in one order, groups
+/// that want the same resources wait for each other in no circle. Thread-safe.
+class Groups {
+public:
+    explicit Groups(Engine& engine) : engine_(engine) {}
+
+    [[nodiscard]] std::uint64_t create(std::vector<scheduler::Amounts> bundles, Strategy strategy,
+                                       CellPtr& ready);
+    void remove(std::uint64_t group);
+
+    void on_hold(Rank from, wire::RecordReader& reader);
+    void on_held(Rank from, wire::RecordReader& reader);
+    void on_free(Rank from, wire::RecordReader& reader);
+
+    /// Resources of this rank were given back: reservations that waited may go on.
+    void retry();
+
+private:
+    struct Bundle {
+        Rank rank;
+        unsigned number;
+        scheduler::Amounts amounts;
+    };
+    struct Group {
+        std::vector<Bundle> bundles;  ///< in the order of the ranks
+        std::size_t held = 0;
+        CellPtr ready;
+    };
+    struct Request {
+        Rank maker;
+        std::uint64_t group;
+        unsigned bundle;
+        scheduler::Amounts amounts;
+    };
+
+    void reserve_next(std::uint64_t group);
+    void reserve_here(Request request);
+    void granted(std::uint64_t group);
+    void free_here(std::uint64_t group);
+
+    Engine& engine_;
+    std::mutex mutex_;
+    std::unordered_map<std::uint64_t, Group> groups_;  ///< made by this rank
+    std::vector<Request> waiting_;                     ///< for resources of this rank
+    std::uint64_t next_ = 1;
+};
+
+}  // namespace mobula::runtime
