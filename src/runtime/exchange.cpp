@@ -246,21 +246,26 @@ void Exchange::unpin(Shared& shared) noexcept {
     const bool actor = shared.is_actor && shared.role == Shared::Role::owned;
     const ObjectId id = shared.id;
     const Rank rank = shared.actor_rank;
-    end_locked(shared);
+    std::unique_ptr<Shared> ended = end_locked(shared);
     lock.unlock();
+    // Its form may hold the last references to other objects, whose end takes the lock again.
+    ended.reset();
     if (actor) actor_ended_(id, rank);
 }
 
-/// Nothing here needs the object any more.
-void Exchange::end_locked(Shared& shared) noexcept {
+/// Nothing here needs the object any more; takes it out of the tables.
+std::unique_ptr<Shared> Exchange::end_locked(Shared& shared) noexcept {
+    std::unique_ptr<Shared> ended;
     switch (shared.role) {
         case Shared::Role::held: {
             RecordWriter release(Kind::release);
             release.put(shared.id).put(shared.grants);
             network_.send(shared.id.owner, release);
             --sums_.held;
-            held_.erase(ObjectId(shared.id));
-            return;
+            const auto found = held_.find(shared.id);
+            ended = std::move(found->second);
+            held_.erase(found);
+            return ended;
         }
         case Shared::Role::owned:
             if (shared.located && shared.location != network_.self()) {
@@ -272,7 +277,10 @@ void Exchange::end_locked(Shared& shared) noexcept {
             break;
         case Shared::Role::copy: --sums_.copies; break;
     }
-    owned_.erase(std::uint64_t(shared.id.serial));
+    const auto found = owned_.find(shared.id.serial);
+    ended = std::move(found->second);
+    owned_.erase(found);
+    return ended;
 }
 
 void Exchange::on_grant(Rank, RecordReader& reader) {

@@ -108,7 +108,7 @@ private:
     Shared& publish_locked(Object& object);
     Shared* find(const ObjectId& id);
     void unpin(Shared& shared) noexcept;
-    void end_locked(Shared& shared) noexcept;
+    [[nodiscard]] std::unique_ptr<Shared> end_locked(Shared& shared) noexcept;
     [[nodiscard]] Encoded* start_fetch(Shared& shared);
     [[nodiscard]] const Encoded& form_of(Shared& shared);
     void answer(Shared& shared, Rank to, bool value);
