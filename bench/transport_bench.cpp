@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the transport costs, beside its floors in the same run: the round trip of one record and the
+// stream of records between two ranks beside ucx_perftest's active messages, an append beside
+// memcpy, and a fetch by push and by get beside memcpy. Run on 2 ranks; prints one line per case
+// with the ratio to its floor. Ratios within one run can be compared, figures of two runs cannot.
+//
+//     mpirun --oversubscribe --bind-to none -n 2 bench_transport
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "transport/cluster.hpp"
+#include "transport/outbox.hpp"
+
+namespace {
+
+using namespace mobula;
+using namespace mobula::transport;
+
+double seconds_since(Time begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+/// Counts what comes; answers pings.
+class Counter final : public Delegate {
+public:
+    void on_record(Rank from, std::span<const std::byte> record) override {
+        ++records;
+        bytes += record.size();
+        if (echo != nullptr) echo->send(from, record);
+    }
+    void on_peer_lost(Rank, std::string_view) override { std::abort(); }
+    void on_fenced(std::string_view) override { std::abort(); }
+
+    Transport* echo = nullptr;
+    std::uint64_t records = 0;
+    std::uint64_t bytes = 0;
+};
+
+struct Job {
+    Cluster& cluster;
+    Counter& counter;
+    Transport& transport;
+    bool first;
+    Rank peer;
+
+    void until(std::uint64_t records) const {
+        while (counter.records < records) transport.progress();
+    }
+    /// Both ranks are here; nothing is under way.
+    void meet() const {
+        const std::byte word[1] = {};
+        counter.echo = nullptr;
+        counter.records = 0;
+        transport.send(peer, word);
+        until(1);
+        counter.records = 0;
+        // The first rank goes on only when the second has set its count back.
+        if (!first) transport.send(peer, word);
+        while (first && counter.records == 0) transport.progress();
+        counter.records = 0;
+        transport.progress();
+    }
+};
+
+/// Microseconds there and back: the median, as ucx_perftest tells it too, because on a machine that
+/// others use the mean measures them.
+double round_trip_us(const Job& job, std::size_t bytes) {
+    constexpr std::uint64_t count = 30000;
+    std::vector<std::byte> record(bytes);
+    job.meet();
+    if (!job.first) {
+        job.counter.echo = &job.transport;
+        job.until(count);
+        job.transport.progress();
+        return 0;
+    }
+    std::vector<double> trips;
+    for (std::uint64_t n = 1; n <= count; ++n) {
+        const Time begin = Clock::now();
+        job.transport.send(job.peer, record);
+        job.until(n);
+        trips.push_back(seconds_since(begin) * 1e6);
+    }
+    std::nth_element(trips.begin(), trips.begin() + count / 2, trips.end());
+    return trips[count / 2];
+}
+
+/// Millions of records per second, as the receiver counts them.
+double stream_rate(const Job& job, std::size_t bytes) {
+    constexpr int rounds = 5;
+    constexpr std::uint64_t count = 1'000'000;
+    std::vector<std::byte> record(bytes);
+    double best = 0;
+    for (int round = 0; round < rounds; ++round) {
+        job.meet();
+        if (job.first) {
+            for (std::uint64_t n = 0; n < count; ++n) {
+                job.transport.send(job.peer, record);
+                if (n % 64 == 0) {
+                    while (job.transport.backlog_bytes(job.peer) > (1U << 20U)) {
+                        job.transport.progress();
+                    }
+                }
+            }
+            job.until(1);  // the receiver says that it has all
+        } else {
+            job.until(1);
+            const Time begin = Clock::now();
+            job.until(count);
+            best = std::max(best, static_cast<double>(count) / seconds_since(begin) / 1e6);
+            job.transport.send(job.peer, std::span(record).first(1));
+            job.transport.progress();
+        }
+    }
+    // The receiver's figure is printed by the first rank.
+    job.meet();
+    if (!job.first) {
+        std::printf("  receiver counted %.1f million/s at %zu bytes\n", best, bytes);
+        std::fflush(stdout);
+    }
+    return best;
+}
+
+struct Landing final : Fetch {
+    void done() noexcept override { ended = true; }
+    void failed(std::string_view why) noexcept override {
+        std::fprintf(stderr, "%.*s\n", static_cast<int>(why.size()), why.data());
+        std::abort();
+    }
+    bool ended = false;
+};
+
+double fetch_gb_per_s(const Job& job, std::size_t bytes) {
+    std::vector<std::byte> into(bytes);
+    double best = 0;
+    job.meet();
+    if (job.first) {
+        for (int round = 0; round < 8; ++round) {
+            Landing landing;
+            const Time begin = Clock::now();
+            job.transport.fetch(job.peer, 4096, into, landing);
+            while (!landing.ended) job.transport.progress();
+            best = std::max(best, static_cast<double>(bytes) / seconds_since(begin) / 1e9);
+        }
+        job.transport.send(job.peer, std::span(into).first(1));
+        job.transport.progress();
+    } else {
+        job.until(1);
+    }
+    return best;
+}
+
+double memcpy_gb_per_s(std::size_t bytes) {
+    std::vector<std::byte> from(bytes, std::byte{1}), to(bytes);
+    double best = 0;
+    for (int round = 0; round < 8; ++round) {
+        const Time begin = Clock::now();
+        std::memcpy(to.data(), from.data(), bytes);
+        asm volatile("" : : "r"(to.data()) : "memory");
+        best = std::max(best, static_cast<double>(bytes) / seconds_since(begin) / 1e9);
+    }
+    return best;
+}
+
+/// Nanoseconds to append a 64-byte record to a peer's batch, batches thrown away.
+double append_ns() {
+    Outbox outbox(2, Settings{}.batch_bytes);
+    const std::array<std::byte, 64> record{};
+    constexpr int count = 2'000'000;
+    double best = 1e9;
+    for (int round = 0; round < 5; ++round) {
+        const Time begin = Clock::now();
+        for (int n = 0; n < count; ++n) {
+            if (outbox.append(Rank{1}, record)) {
+                outbox.take([](Rank, bool) { return true; },
+                            [&](Batch* batch) { outbox.recycle(batch); });
+            }
+        }
+        best = std::min(best, seconds_since(begin) / count * 1e9);
+    }
+    return best;
+}
+
+/// ucx_perftest between the two ranks: the last line's figure in the column counted from 0.
+double perftest(bool first, const std::string& options, int column) {
+    const std::string command = std::string("sleep ") + (first ? "0.5" : "0") +
+                                "; exec ucx_perftest -f -p 13579 " +
+                                (first ? "localhost -e " + options : std::string("-e")) +
+                                " 2>/dev/null";
+    std::FILE* pipe = ::popen(command.c_str(), "r");
+    std::string last;
+    char line[512];
+    while (pipe != nullptr && std::fgets(line, sizeof line, pipe) != nullptr) last = line;
+    if (pipe != nullptr) (void)::pclose(pipe);
+    double value = 0;
+    const char* at = last.c_str();
+    for (int n = 0; n <= column; ++n) {
+        while (*at != 0 && std::strchr("-0123456789.", *at) == nullptr) ++at;
+        char* end = nullptr;
+        value = std::strtod(at, &end);
+        if (end == at) return 0;
+        at = end;
+    }
+    return value;
+}
+
+struct Floors {
+    double latency_us = 0, rate = 0, batch_rate = 0;
+};
+
+/// The settings without which UCX falls back to TCP when errors are to be reported.
+Floors measure_floors(bool first) {
+    setenv("UCX_MM_ERROR_HANDLING", "y", 0);
+    setenv("UCX_CMA_MEMORY_INVALIDATE", "y", 0);
+    Floors floors;
+    floors.latency_us = perftest(first, "-t ucp_am_lat -s 64 -n 30000 -w 1000", 1);
+    floors.rate = perftest(first, "-t ucp_am_bw -s 64 -n 200000 -w 1000", 6) / 1e6;
+    floors.batch_rate = perftest(first, "-t ucp_am_bw -s 8000 -n 50000 -w 1000", 6) / 1e6;
+    return floors;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Settings settings;
+    const char* verb = argc > 1 ? argv[1] : "push";
+    settings.force_verb = verb;
+    auto cluster = meet(&argc, &argv, settings, std::size_t{256} << 20U, {});
+    if (cluster->ranks() != 2) return 77;
+    const bool first = cluster->self() == Rank{0};
+    std::byte* block = cluster->arena().allocate(std::size_t{128} << 20U);
+    std::memset(block, 1, std::size_t{128} << 20U);
+    const Floors floors = measure_floors(first);
+    Counter counter;
+    cluster->start(counter);
+    const Job job{*cluster, counter, cluster->transport(), first, first ? Rank{1} : Rank{0}};
+    const double trip = round_trip_us(job, 48);
+    const double trip_64 = round_trip_us(job, 64);
+    if (first) {
+        std::printf("round trip, 48 B: %.3f us, 64 B: %.3f us; ucp_am_lat * 2: %.3f us; ratio %.2f\n",
+                    trip, trip_64, floors.latency_us * 2, trip_64 / (floors.latency_us * 2));
+        std::fflush(stdout);
+    }
+    for (const std::size_t bytes : {16, 64, 1000}) (void)stream_rate(job, bytes);
+    const double fetched = fetch_gb_per_s(job, std::size_t{64} << 20U);
+    job.meet();
+    if (first) {
+        std::printf("ucp_am_bw, messages of 64 B: %.1f million/s, of 8000 B: %.2f million/s, which is "
+                    "%.1f million/s of records of 64 B\n",
+                    floors.rate, floors.batch_rate, floors.batch_rate * (8000.0 / 72));
+        const double copy = memcpy_gb_per_s(std::size_t{64} << 20U);
+        std::printf("fetch of 64 MiB by %s: %.1f GB/s; memcpy: %.1f GB/s; ratio %.2f\n", verb, fetched,
+                    copy, fetched / copy);
+        std::printf("append of a 64 B record: %.1f ns\n", append_ns());
+    }
+    return cluster->finish(Clock::now() + std::chrono::seconds(10)) ? 0 : 1;
+}

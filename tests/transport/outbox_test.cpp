@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: whatever threads append, each thread's records leave in its order, none twice and none never;
+// a request to flush is never lost. Method: real threads against one taker, and the same with many
+// takers that share a Turn as flush() does.
+#include "transport/outbox.hpp"
+
+#include <array>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "transport/turn.hpp"
+
+namespace mobula::transport {
+namespace {
+
+constexpr std::size_t batch_bytes = 512;
+const auto always = [](Rank, bool) { return true; };
+
+std::span<const std::byte> as_record(const std::uint64_t& word) {
+    return std::as_bytes(std::span(&word, 1));
+}
+
+/// Checks that each writer's words come in order, for one peer.
+struct Order {
+    std::array<std::uint64_t, 4> next{};
+    std::uint64_t records = 0;
+
+    void take(Batch* batch) {
+        BatchHeader header;
+        header.records = static_cast<std::uint16_t>(batch->records);
+        std::memcpy(batch->bytes(), &header, sizeof header);
+        ASSERT_EQ(batch_fault(batch->message()), "");
+        for_each_record(batch->message(), [this](std::span<const std::byte> record) {
+            std::uint64_t word = 0;
+            std::memcpy(&word, record.data(), sizeof word);
+            EXPECT_EQ(word & 0xFFFFFFFFU, next[word >> 32U]++);
+            ++records;
+        });
+    }
+};
+
+TEST(Outbox, KeepsTheOrderOfEachThread) {
+    constexpr std::uint64_t count = 100'000;
+    constexpr std::uint32_t writers = 2, peers = 3;
+    Outbox outbox(peers, batch_bytes);
+    Turn turn;
+    std::array<Order, peers> orders;
+    const auto work = [&] {
+        outbox.take(always, [&](Batch* batch) {
+            orders[index(batch->to)].take(batch);
+            outbox.recycle(batch);
+        });
+    };
+    std::vector<std::thread> threads;
+    for (std::uint64_t writer = 0; writer < writers; ++writer) {
+        threads.emplace_back([&, writer] {
+            for (std::uint64_t n = 0; n < count; ++n) {
+                const Rank to{static_cast<std::uint32_t>(n / 7 % peers)};
+                // The peer's own count, so that order can be seen there.
+                static thread_local std::array<std::uint64_t, peers> sent{};
+                const bool full = outbox.append(to, as_record(writer << 32U | sent[index(to)]++));
+                if ((full || n % 16 == 0) && outbox.has_work() && turn.enter_or_ask()) {
+                    work();
+                    turn.leave(work);
+                }
+            }
+            if (turn.enter_or_ask()) {
+                work();
+                turn.leave(work);
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    // Nobody flushes any more: all must have left, by whoever had the turn.
+    EXPECT_FALSE(outbox.has_work());
+    std::uint64_t records = 0;
+    for (const auto& order : orders) records += order.records;
+    EXPECT_EQ(records, count * writers);
+}
+
+TEST(Outbox, HoldsBackWhatTheNetworkDoesNotTake) {
+    Outbox outbox(2, batch_bytes);
+    Order order;
+    std::uint64_t sent = 0;
+    while (!outbox.append(Rank{1}, as_record(sent++))) {}
+    const std::size_t waiting = outbox.waiting_bytes(Rank{1});
+    EXPECT_GT(waiting, batch_bytes);
+    outbox.take([](Rank, bool) { return false; }, [](Batch*) { FAIL(); });
+    EXPECT_FALSE(outbox.has_work()) << "a peer that takes nothing is not asked again and again";
+    EXPECT_EQ(outbox.waiting_bytes(Rank{1}), waiting);
+    (void)outbox.append(Rank{1}, as_record(sent++));
+    EXPECT_FALSE(outbox.has_work());
+    outbox.resume(Rank{1});
+    outbox.take([](Rank, bool full) { return full; },
+                [&](Batch* batch) { order.take(batch); outbox.recycle(batch); });
+    EXPECT_LT(order.records, sent) << "what is not full may wait for company";
+    outbox.resume(Rank{1});
+    outbox.take(always, [&](Batch* batch) { order.take(batch); outbox.recycle(batch); });
+    EXPECT_EQ(order.records, sent);
+    EXPECT_EQ(outbox.waiting_bytes(Rank{1}), 0U);
+}
+
+TEST(Outbox, SendsALargeRecordAlone) {
+    Outbox outbox(2, batch_bytes);
+    const std::vector<std::byte> large(100 * batch_bytes);
+    std::vector<std::uint32_t> records;
+    (void)outbox.append(Rank{1}, std::span(large).first(8));
+    EXPECT_TRUE(outbox.append(Rank{1}, large));
+    EXPECT_TRUE(outbox.append(Rank{1}, std::span(large).first(8)));
+    outbox.take(always, [&](Batch* batch) {
+        records.push_back(batch->records);
+        outbox.recycle(batch);
+    });
+    EXPECT_EQ(records, (std::vector<std::uint32_t>{1, 1, 1}));
+}
+
+TEST(Outbox, DropsWhatIsForTheDead) {
+    Outbox outbox(2, batch_bytes);
+    const std::uint64_t word = 1;
+    (void)outbox.append(Rank{1}, as_record(word));
+    outbox.close(Rank{1});
+    EXPECT_FALSE(outbox.append(Rank{1}, as_record(word)));
+    EXPECT_EQ(outbox.waiting_bytes(Rank{1}), 0U);
+    outbox.take(always, [](Batch*) { FAIL() << "nothing is for the dead"; });
+}
+
+}  // namespace
+}  // namespace mobula::transport
