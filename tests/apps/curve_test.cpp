@@ -28,12 +28,12 @@ auto lines_of(const std::string& text) {
 
 }  // namespace
 
-TEST(CurveTest, TableHasALinePerRoundUpTo20) {
+TEST(CurveTest, TableHasALinePerRoundUpTo30) {
     EXPECT_EQ(lines_of(wa::curve_table(curve_of(0))), 1);
     EXPECT_EQ(lines_of(wa::curve_table(curve_of(1))), 2);
-    EXPECT_EQ(lines_of(wa::curve_table(curve_of(20))), 21);
+    EXPECT_EQ(lines_of(wa::curve_table(curve_of(30))), 31);
     const std::string table = wa::curve_table(curve_of(5000));
-    EXPECT_EQ(lines_of(table), 21);
+    EXPECT_EQ(lines_of(table), 31);
     EXPECT_THAT(table, HasSubstr("\n      1        1000"));
     EXPECT_THAT(table, HasSubstr("\n   5000     5000000"));
 }

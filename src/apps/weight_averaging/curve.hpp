@@ -17,8 +17,8 @@ struct Point {
 };
 using Curve = std::vector<Point>;
 
-/// The final table for people: a head line, then a line per round; 20 rounds at most, the rest is
-/// thinned out evenly with first and last kept.
+/// The final table for people: a head line, then a line per round; of more than 30 rounds some are
+/// left out evenly, never the first or last.
 [[nodiscard]] std::string curve_table(const Curve& curve);
 
 /// The learning curve as an SVG picture: test accuracy and training loss over images.

@@ -8,7 +8,7 @@
 namespace weight_averaging {
 
 std::string curve_table(const Curve& curve) {
-    constexpr std::size_t lines_max = 20;
+    constexpr std::size_t lines_max = 30;
     std::string table = fmt::format("{:>7}  {:>10}  {:>9}  {:>7}  {:>10}\n", "round", "images",
                                     "seconds", "loss", "accuracy");
     const std::size_t lines = std::min(curve.size(), lines_max);
