@@ -8,6 +8,7 @@
 
 #include "base/log.hpp"
 #include "runtime/engine.hpp"
+#include "runtime/signals.hpp"
 #include "runtime/status.hpp"
 
 namespace mobula::runtime {
@@ -50,7 +51,9 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
             stop();
         };
     }
+    watch_signals();
     team.run(first);
+    unwatch_signals();
     drain();
     return code_;
 }
@@ -66,6 +69,26 @@ void Engine::drain() {
         graph::destroy_arguments(*task);
         graph::free_task(*task);
     }
+}
+
+void Engine::send_output(std::string_view line) {
+    RecordWriter record(Kind::output);
+    record.text(line);
+    network.send(driver_rank, record);
+    wake_sleeper();  // somebody asleep shall hand it to the network
+}
+
+void Engine::leave(int code) noexcept {
+    if (before_leaving) before_leaving();
+    transport::Cluster::abandon(code);
+}
+
+/// From rank 0: it has said why, so leave at once. To rank 0: say it.
+void Engine::on_broken(Rank from, wire::RecordReader& reader) {
+    const int code = reader.get<int>();
+    const std::string sentence(reader.text());
+    if (from == driver_rank) leave(code);
+    end_job(sentence, code);
 }
 
 void Engine::on_peer_lost(Rank peer, std::string_view reason) {
@@ -84,24 +107,24 @@ void Engine::on_fenced(std::string_view reason) {
             " was declared dead by the others (" + std::string(reason) + ")");
 }
 
-void Engine::end_job(const std::string& sentence) noexcept {
+void Engine::end_job(const std::string& sentence, int code) noexcept {
     if (broken_.exchange(true)) return;
     RecordWriter record(Kind::broken);
-    record.text(sentence);
+    record.put(code).text(sentence);
     if (self() == driver_rank) {
         std::fprintf(stderr, "mobula: %s\n", sentence.c_str());
-        write_status(options.status_file, 1, sentence);
+        write_status(options.status_file, code, sentence);
         for (std::size_t i = 1; i < network.ranks(); ++i) {
             network.send(static_cast<Rank>(i), record);
         }
         flush();
-        transport::Cluster::abandon(1);
+        leave(code);
     }
     // Rank 0 shall say it, once and with the first cause. Its goodbye, or its silence, ends this
     // rank as well.
     if (sentence.rfind("rank 0 ", 0) == 0) {
         std::fprintf(stderr, "mobula: %s\n", sentence.c_str());
-        transport::Cluster::abandon(1);
+        leave(1);
     }
     network.send(driver_rank, record);
     flush();

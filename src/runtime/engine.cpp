@@ -2,12 +2,14 @@
 #include "runtime/engine.hpp"
 
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <utility>
 
 #include "base/check.hpp"
 #include "base/log.hpp"
 #include "base/tsc.hpp"
+#include "runtime/signals.hpp"
 
 namespace mobula::runtime {
 
@@ -317,7 +319,16 @@ void Engine::flush() noexcept {
 
 void Engine::sleep(Time deadline) noexcept { network.transport().wait(deadline); }
 void Engine::wake_sleeper() noexcept { network.transport().wake(); }
-void Engine::tick(Time now) noexcept { network.transport().tick(now); }
+
+void Engine::tick(Time now) noexcept {
+    network.transport().tick(now);
+    if (const int number = noted_signal(); number != 0 && !team.stopping()) {
+        end_job("the job was ended by signal " + std::to_string(number) + " (" +
+                    strsignal(number) + ") at rank " + std::to_string(index(self())),
+                128 + number);
+    }
+}
+
 
 void Engine::idle() noexcept {
     if (!network.alone()) dispatcher.idle();
@@ -363,7 +374,9 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::held_group: return groups.on_held(from, reader);
         case Kind::free_group: return groups.on_free(from, reader);
         case Kind::finish: return on_finish(reader);
-        case Kind::broken: return end_job(std::string(reader.text()));
+        case Kind::output:
+            return printer_.print(static_cast<unsigned>(index(from)), reader.text());
+        case Kind::broken: return on_broken(from, reader);
         default: throw Error("a record of no known kind");
     }
 }

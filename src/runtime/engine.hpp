@@ -18,6 +18,7 @@
 #include "runtime/names.hpp"
 #include "runtime/network.hpp"
 #include "runtime/options.hpp"
+#include "runtime/output.hpp"
 #include "runtime/resources.hpp"
 #include "runtime/streams.hpp"
 #include "runtime/waits.hpp"
@@ -31,6 +32,8 @@ using graph::FailurePtr;
 /// What every rank tells every other when they meet.
 struct Peer {
     std::uint32_t workers = 1;
+    bool crowded = false;        ///< the ranks of its node have more workers than CPUs
+    std::vector<unsigned> gpus;  ///< CUDA's numbers there
     scheduler::Amounts resources;
 };
 
@@ -89,9 +92,13 @@ public:
     void on_peer_lost(Rank peer, std::string_view reason) override;
     void on_fenced(std::string_view reason) override;
 
-    /// The job cannot go on: rank 0 prints the sentence, all ranks leave with code 1.
-    void end_job(const std::string& sentence) noexcept;
+    /// The job cannot go on: rank 0 prints the sentence, all ranks leave with the code.
+    void end_job(const std::string& sentence, int code = 1) noexcept;
     [[nodiscard]] Rank self() const noexcept { return network.self(); }
+    /// A line that a task of this rank printed, for the driver's terminal.
+    void send_output(std::string_view line);
+    /// Called before the process leaves in haste; see OutputCapture::fall_back.
+    std::function<void()> before_leaving;
 
     const Options options;
     Network network;
@@ -110,12 +117,14 @@ public:
 
 private:
     [[noreturn]] static void throw_not_running();
+    [[noreturn]] void leave(int code) noexcept;
     void handle(Rank from, wire::Kind kind, wire::RecordReader& reader);
     void run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure) noexcept;
     [[nodiscard]] bool run_again(Task& task, const graph::Failure& failure);
     void apply_options(Task& task, const TaskOptions& options);
 
     void on_finish(wire::RecordReader& reader);
+    void on_broken(Rank from, wire::RecordReader& reader);
     void drain();
     void stop();
 
@@ -123,6 +132,7 @@ private:
     std::atomic<std::uint64_t> next_caller_{1};
     std::atomic<bool> broken_{false};    ///< end_job() was called
     std::atomic<bool> finished_{false};  ///< the driver is done
+    LinePrinter printer_;
     int code_ = 0;                       ///< the driver's
 };
 

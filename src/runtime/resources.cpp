@@ -14,7 +14,7 @@ using scheduler::Amounts;
 
 ResourceGate::ResourceGate(Engine& engine, const std::vector<Peer>& peers)
     : engine_(engine),
-      own_(peers[index(engine.self())].resources),
+      own_(peers[index(engine.self())].resources, peers[index(engine.self())].gpus),
       chosen_(peers.size()),
       turn_(index(engine.self())) {
     for (const Peer& peer : peers) totals_.push_back(peer.resources);

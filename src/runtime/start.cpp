@@ -2,13 +2,13 @@
 
 /// From main() to the engine and back.
 
-#include <sched.h>
-
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
+#include <functional>
 #include <memory>
+#include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +16,9 @@
 #include <mobula/job.hpp>
 
 #include "base/log.hpp"
+#include "native/devices.hpp"
 #include "runtime/engine.hpp"
+#include "runtime/output.hpp"
 #include "runtime/status.hpp"
 
 namespace mobula {
@@ -28,18 +30,28 @@ using runtime::Options;
 constexpr int failed = 1;
 constexpr int bad_input = 2;
 
+/// Longer than an answer of a rank that is awake takes, shorter than putting a thread to sleep and
+/// waking it costs a few times.
+constexpr std::int64_t spin_us_default = 20;
+
 /// What a rank tells the others when they meet.
-std::vector<std::byte> hello(const Options& options, const runtime::FunctionTable& functions) {
+std::vector<std::byte> hello(const Options& options, const native::Devices& devices,
+                             const runtime::FunctionTable& functions) {
     wire::RecordWriter writer(wire::Kind::name);
-    writer.put(functions.digest()).put(options.workers);
-    scheduler::Amounts(options.workers, static_cast<double>(options.gpus), options.resources)
-        .encode(writer);
+    writer.put(functions.digest()).put(options.workers).put(options.gpus);
+    writer.text(devices.encode());
+    scheduler::Amounts(0, 0, options.resources).encode(writer);
     return {writer.span().begin(), writer.span().end()};
 }
 
+/// Who the others are, from what they said. Ranks that were given the same CPUs or GPUs divide
+/// them here, all with the same result.
 std::vector<runtime::Peer> read_hellos(transport::Cluster& cluster,
                                        const runtime::FunctionTable& functions) {
-    std::vector<runtime::Peer> peers;
+    std::vector<native::Devices> devices;
+    std::vector<unsigned> wanted;
+    std::vector<std::int64_t> gpus;
+    std::vector<runtime::Peer> peers(cluster.ranks());
     for (std::size_t rank = 0; rank < cluster.ranks(); ++rank) {
         wire::RecordReader reader(cluster.hellos()[rank]);
         static_cast<void>(reader.get<wire::Kind>());
@@ -50,26 +62,25 @@ std::vector<runtime::Peer> read_hellos(transport::Cluster& cluster,
                            std::to_string(index(cluster.self())) +
                            "; all ranks must run the same executable");
         }
-        runtime::Peer peer;
-        peer.workers = reader.get<unsigned>();
-        peer.resources = scheduler::Amounts::decode(reader);
-        peers.push_back(std::move(peer));
+        wanted.push_back(reader.get<unsigned>());
+        gpus.push_back(reader.get<std::int64_t>());
+        devices.push_back(native::Devices::decode(reader.text()));
+        peers[rank].resources = scheduler::Amounts::decode(reader);
+    }
+    const std::vector<native::Share> shares =
+        native::share_devices(devices, cluster.nodes(), wanted);
+    for (std::size_t rank = 0; rank < peers.size(); ++rank) {
+        runtime::Peer& peer = peers[rank];
+        peer.workers = shares[rank].workers;
+        peer.crowded = shares[rank].crowded;
+        peer.gpus = shares[rank].gpus;
+        if (gpus[rank] >= 0) {
+            peer.gpus.resize(static_cast<std::size_t>(gpus[rank]));
+            std::iota(peer.gpus.begin(), peer.gpus.end(), 0U);
+        }
+        peer.resources += scheduler::Amounts(peer.workers, static_cast<double>(peer.gpus.size()));
     }
     return peers;
-}
-
-/// Settles what depends on the machine: workers, memory and how long to spin.
-void settle(Options& options) {
-    cpu_set_t mask;
-    CPU_ZERO(&mask);
-    sched_getaffinity(0, sizeof mask, &mask);
-    const auto cpus = static_cast<unsigned>(std::max(CPU_COUNT(&mask), 1));
-    const char* const local = std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
-    const unsigned ranks = local != nullptr ? static_cast<unsigned>(std::atoi(local)) : 1;
-    if (options.workers == 0) options.workers = std::max(cpus / std::max(ranks, 1U), 1U);
-    if (options.spin_us < 0) options.spin_us = options.workers * ranks > cpus ? 0 : 20;
-    if (options.arena_bytes == 0) options.arena_bytes = std::size_t{4} << 30U;
-    if (options.gpus < 0) options.gpus = 0;
 }
 
 int call_driver(int (*driver)(Job&), Job& job, std::string& reason) {
@@ -95,10 +106,15 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
     settings.declared_dead_after = std::chrono::milliseconds(options.dead_after_ms);
     settings.force_verb = options.verb;
     runtime::FunctionTable functions = runtime::FunctionTable::of_process();
+    const native::Devices devices = native::devices_of_process();
+    if (options.arena_bytes == 0) options.arena_bytes = native::default_arena_bytes(devices);
     const auto cluster = transport::meet(&argc, &argv, settings, options.arena_bytes,
-                                         hello(options, functions));
+                                         hello(options, devices, functions));
     log::configure(options.log_level, static_cast<unsigned>(index(cluster->self())));
     std::vector<runtime::Peer> peers = read_hellos(*cluster, functions);
+    const runtime::Peer& own = peers[index(cluster->self())];
+    options.workers = own.workers;
+    if (options.spin_us < 0) options.spin_us = own.crowded ? 0 : spin_us_default;
 
     Job job;
     job.arguments.assign(argv, argv + argc);
@@ -113,13 +129,22 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
         const auto engine = std::make_unique<Engine>(options, *cluster, std::move(peers),
                                                      std::move(functions));
         cluster->start(*engine);
+        // What tasks print on other ranks comes to the driver's terminal, line by line.
+        std::optional<runtime::OutputCapture> output;
+        if (!leads && options.forward_output) {
+            output.emplace([&](std::string_view line) { engine->send_output(line); });
+            engine->before_leaving = [&] { output->fall_back(); };
+        }
         std::function<int(std::string&)> first;
         if (leads) first = [&](std::string& reason) { return call_driver(driver, job, reason); };
         code = engine->run(first);
+        engine->before_leaving = {};
+        output.reset();
         clean = cluster->finish(Clock::now() + std::chrono::milliseconds(static_cast<long>(
                                                    options.exit_wait_s * 1000)));
     }
     if (!clean) transport::Cluster::abandon(code);
+    runtime::stay();
     return code;
 }
 
@@ -134,7 +159,6 @@ int run(int argc, char** argv, int (*driver)(Job&)) {
             std::fputs(Options::help().c_str(), stdout);
             return 0;
         }
-        settle(options);
         return run_engine(options, argc, argv, driver);
     } catch (const BadInput& error) {
         std::fprintf(stderr, "mobula: %s\n", error.what());

@@ -35,4 +35,9 @@ void leave_after(std::chrono::seconds delay, int code) noexcept {
     alarm(static_cast<unsigned>(std::max<long>(delay.count(), 1)));
 }
 
+void stay() noexcept {
+    alarm(0);
+    signal(SIGALRM, SIG_DFL);
+}
+
 }  // namespace mobula::runtime

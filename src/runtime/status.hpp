@@ -14,4 +14,7 @@ void write_status(const std::string& file, int code, const std::string& reason) 
 /// Ends the process with this code after a while, unless it ended before: whatever its threads do.
 void leave_after(std::chrono::seconds delay, int code) noexcept;
 
+/// The process ends by itself after all: takes leave_after() back.
+void stay() noexcept;
+
 }  // namespace mobula::runtime
