@@ -48,7 +48,8 @@ benchmark::internal::Benchmark* add(const char* name, std::int64_t items, Body b
                    body(state);
                    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * items);
                })
-        ->UseRealTime();
+        ->UseRealTime()
+        ->MeasureProcessCPUTime();
 }
 
 /// The same for one that runs its loop itself, `step` being one iteration.
