@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+# Slingshot: UCX has no transport for its cards and so uses their TCP, shared memory within a node.
+# Source it before you submit; sbatch and srun hand the settings on:
+#   source slurm/profiles/slingshot.sh && slurm/run --sbatch PROGRAM
+# What is set already stays as it is. Not tried on such a machine yet; the names and values are
+# checked against the installed UCX and Open MPI.
+
+# The cards pretend to be RDMA devices to UCX and then refuse work; TCP over them is what runs.
+export UCX_TLS=${UCX_TLS:-tcp,sm,self}
+
+# Slingshot's own interfaces are called hsn0, hsn1, ...; eth0 or nmn0 would be the management's.
+export UCX_NET_DEVICES=${UCX_NET_DEVICES:-hsn0}
+
+# Larger pieces cost fewer system calls on a link of 200 Gbit/s; the usual ones are of 8 KiB.
+export UCX_TCP_TX_SEG_SIZE=${UCX_TCP_TX_SEG_SIZE:-64K}
+
+# A receive buffer must hold what one send may bring.
+export UCX_TCP_RX_SEG_SIZE=${UCX_TCP_RX_SEG_SIZE:-64K}
+
+# Open MPI only introduces the ranks to each other; ob1 over TCP does so without the card's library,
+# which a site's own MPI may have and a distribution's has not.
+export OMPI_MCA_pml=${OMPI_MCA_pml:-ob1}
+
+# The three of Open MPI's own transports that work there.
+export OMPI_MCA_btl=${OMPI_MCA_btl:-self,vader,tcp}
+
+# The same interface for Open MPI's messages.
+export OMPI_MCA_btl_tcp_if_include=${OMPI_MCA_btl_tcp_if_include:-hsn0}
+
+# The same interface for what mpirun says to its daemons.
+export OMPI_MCA_oob_tcp_if_include=${OMPI_MCA_oob_tcp_if_include:-hsn0}
