@@ -32,8 +32,11 @@ double seconds_since(Time begin) { return std::chrono::duration<double>(Clock::n
 class Counter final : public Delegate {
 public:
     void on_record(Rank from, std::span<const std::byte> record) override {
+        if (record.size() == arrival_bytes) {
+            ++arrivals;
+            return;
+        }
         ++records;
-        bytes += record.size();
         if (echo != nullptr) echo->send(from, record);
     }
     void on_peer_lost(Rank, std::string_view) override { std::abort(); }
@@ -41,7 +44,10 @@ public:
 
     Transport* echo = nullptr;
     std::uint64_t records = 0;
-    std::uint64_t bytes = 0;
+
+    /// Records of this size only say that the other rank has come to a meeting.
+    static constexpr std::size_t arrival_bytes = 3;
+    std::uint64_t arrivals = 0, meetings = 0;
 };
 
 struct Job {
@@ -54,19 +60,14 @@ struct Job {
     void until(std::uint64_t records) const {
         while (counter.records < records) transport.progress();
     }
-    /// Both ranks are here; nothing is under way.
-    void meet() const {
-        const std::byte word[1] = {};
-        counter.echo = nullptr;
+    /// Waits until both ranks are here; nothing is under way then.
+    void meet(bool echo = false) const {
+        const std::byte word[Counter::arrival_bytes] = {};
+        counter.echo = echo ? &transport : nullptr;
         counter.records = 0;
         transport.send(peer, word);
-        until(1);
-        counter.records = 0;
-        // The first rank goes on only when the second has set its count back.
-        if (!first) transport.send(peer, word);
-        while (first && counter.records == 0) transport.progress();
-        counter.records = 0;
-        transport.progress();
+        ++counter.meetings;
+        while (counter.arrivals < counter.meetings) transport.progress();
     }
 };
 
@@ -75,9 +76,8 @@ struct Job {
 double round_trip_us(const Job& job, std::size_t bytes) {
     constexpr std::uint64_t count = 30000;
     std::vector<std::byte> record(bytes);
-    job.meet();
+    job.meet(!job.first);
     if (!job.first) {
-        job.counter.echo = &job.transport;
         job.until(count);
         job.transport.progress();
         return 0;
@@ -110,14 +110,13 @@ double stream_rate(const Job& job, std::size_t bytes) {
                     }
                 }
             }
-            job.until(1);  // the receiver says that it has all
+            job.meet();  // the receiver has all
         } else {
             job.until(1);
             const Time begin = Clock::now();
             job.until(count);
             best = std::max(best, static_cast<double>(count) / seconds_since(begin) / 1e6);
-            job.transport.send(job.peer, std::span(record).first(1));
-            job.transport.progress();
+            job.meet();
         }
     }
     // The receiver's figure is printed by the first rank.
@@ -150,11 +149,8 @@ double fetch_gb_per_s(const Job& job, std::size_t bytes) {
             while (!landing.ended) job.transport.progress();
             best = std::max(best, static_cast<double>(bytes) / seconds_since(begin) / 1e9);
         }
-        job.transport.send(job.peer, std::span(into).first(1));
-        job.transport.progress();
-    } else {
-        job.until(1);
     }
+    job.meet();
     return best;
 }
 
@@ -227,39 +223,58 @@ Floors measure_floors(bool first) {
     return floors;
 }
 
+void print_round_trips(const Job& job, const Floors& floors) {
+    for (const std::size_t bytes : {16, 64, 1000}) {
+        const double trip = round_trip_us(job, bytes);
+        if (!job.first) continue;
+        std::printf("round trip of %zu B: %.3f us; ucp_am_lat * 2 at 64 B: %.3f us; ratio %.2f\n",
+                    bytes, trip, floors.latency_us * 2, trip / (floors.latency_us * 2));
+        std::fflush(stdout);
+    }
+}
+
+void print_streams(const Job& job, const Floors& floors) {
+    for (const std::size_t bytes : {16, 64, 1000}) (void)stream_rate(job, bytes);
+    if (!job.first) return;
+    std::printf("ucp_am_bw, messages of 64 B: %.1f million/s, of 8000 B: %.2f million/s, which is "
+                "%.1f million/s of records of 64 B\n",
+                floors.rate, floors.batch_rate, floors.batch_rate * (8000.0 / 72));
+}
+
+void print_fetch(const Job& job, const char* verb) {
+    const double fetched = fetch_gb_per_s(job, std::size_t{64} << 20U);
+    job.meet();
+    if (!job.first) return;
+    const double copy = memcpy_gb_per_s(std::size_t{64} << 20U);
+    std::printf("fetch of 64 MiB by %s: %.1f GB/s; memcpy: %.1f GB/s; ratio %.2f\n", verb, fetched,
+                copy, fetched / copy);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    Settings settings;
+    // Arguments: the verb of fetches, and one of trip, stream, fetch, all.
     const char* verb = argc > 1 ? argv[1] : "push";
+    const std::string part = argc > 2 ? argv[2] : "all";
+    const auto wants = [&](const char* name) { return part == "all" || part == name; };
+    Settings settings;
     settings.force_verb = verb;
     auto cluster = meet(&argc, &argv, settings, std::size_t{256} << 20U, {});
     if (cluster->ranks() != 2) return 77;
     const bool first = cluster->self() == Rank{0};
     std::byte* block = cluster->arena().allocate(std::size_t{128} << 20U);
     std::memset(block, 1, std::size_t{128} << 20U);
-    const Floors floors = measure_floors(first);
+    const Floors floors = part == "all" ? measure_floors(first) : Floors{};
     Counter counter;
     cluster->start(counter);
     const Job job{*cluster, counter, cluster->transport(), first, first ? Rank{1} : Rank{0}};
-    const double trip = round_trip_us(job, 48);
-    const double trip_64 = round_trip_us(job, 64);
     if (first) {
-        std::printf("round trip, 48 B: %.3f us, 64 B: %.3f us; ucp_am_lat * 2: %.3f us; ratio %.2f\n",
-                    trip, trip_64, floors.latency_us * 2, trip_64 / (floors.latency_us * 2));
+        std::printf("append of a 64 B record: %.1f ns\n", append_ns());
         std::fflush(stdout);
     }
-    for (const std::size_t bytes : {16, 64, 1000}) (void)stream_rate(job, bytes);
-    const double fetched = fetch_gb_per_s(job, std::size_t{64} << 20U);
     job.meet();
-    if (first) {
-        std::printf("ucp_am_bw, messages of 64 B: %.1f million/s, of 8000 B: %.2f million/s, which is "
-                    "%.1f million/s of records of 64 B\n",
-                    floors.rate, floors.batch_rate, floors.batch_rate * (8000.0 / 72));
-        const double copy = memcpy_gb_per_s(std::size_t{64} << 20U);
-        std::printf("fetch of 64 MiB by %s: %.1f GB/s; memcpy: %.1f GB/s; ratio %.2f\n", verb, fetched,
-                    copy, fetched / copy);
-        std::printf("append of a 64 B record: %.1f ns\n", append_ns());
-    }
+    if (wants("trip")) print_round_trips(job, floors);
+    if (wants("stream")) print_streams(job, floors);
+    if (wants("fetch")) print_fetch(job, verb);
     return cluster->finish(Clock::now() + std::chrono::seconds(10)) ? 0 : 1;
 }

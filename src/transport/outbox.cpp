@@ -25,7 +25,10 @@ void destroy_all(Batch* first) noexcept {
 
 }  // namespace
 
-BatchPool::~BatchPool() { destroy_all(free_); }
+BatchPool::~BatchPool() {
+    destroy_all(free_);
+    destroy_all(turn_free_);
+}
 
 Batch* BatchPool::take(std::size_t bytes) {
     bytes += sizeof(BatchHeader);
@@ -39,9 +42,7 @@ Batch* BatchPool::take(std::size_t bytes) {
         }
     }
     if (batch == nullptr) batch = make_batch(std::max(bytes, batch_bytes_));
-    batch->next = nullptr;
-    batch->records = 0;
-    batch->used = sizeof(BatchHeader);
+    clear(batch);
     return batch;
 }
 
@@ -103,7 +104,6 @@ Batch* Outbox::make_room(Lane& lane, std::size_t space, bool& became_full) {
         lane.full_last = full;
         became_full = true;
     }
-    count(lane, sizeof(BatchHeader));
     return fresh;
 }
 

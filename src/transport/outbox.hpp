@@ -8,6 +8,7 @@
 #include <mutex>
 #include <new>
 #include <span>
+#include <utility>
 
 #include "base/ids.hpp"
 #include "base/spinlock.hpp"
@@ -29,7 +30,8 @@ struct alignas(64) Batch {
     [[nodiscard]] std::span<const std::byte> message() noexcept { return {bytes(), used}; }
 };
 
-/// Keeps batches of one size for the next user, up to a bound. *Thread-safe*.
+/// Keeps batches of one size for the next user, up to a bound. *Thread-safe*, but for the two members
+/// "in turn", which only whoever has the turn may call and which take no lock.
 class BatchPool {
 public:
     BatchPool(std::size_t batch_bytes, std::size_t kept_max)
@@ -42,12 +44,35 @@ public:
     [[nodiscard]] Batch* take(std::size_t bytes);
     void give_back(Batch* batch) noexcept;
 
+    [[nodiscard]] Batch* take_in_turn(std::size_t bytes) {
+        if (turn_free_ == nullptr || bytes + sizeof(BatchHeader) > batch_bytes_) return take(bytes);
+        Batch* batch = std::exchange(turn_free_, turn_free_->next);
+        --turn_kept_;
+        clear(batch);
+        return batch;
+    }
+    void give_back_in_turn(Batch* batch) noexcept {
+        if (turn_kept_ == turn_kept_max || batch->capacity != batch_bytes_) return give_back(batch);
+        batch->next = std::exchange(turn_free_, batch);
+        ++turn_kept_;
+    }
+
 private:
+    static void clear(Batch* batch) noexcept {
+        batch->next = nullptr;
+        batch->records = 0;
+        batch->used = sizeof(BatchHeader);
+    }
+
+    static constexpr std::size_t turn_kept_max = 16;
+
     const std::size_t batch_bytes_;
     const std::size_t kept_max_;
     Spinlock lock_;
     Batch* free_ = nullptr;
     std::size_t kept_ = 0;
+    Batch* turn_free_ = nullptr;
+    std::size_t turn_kept_ = 0;
 };
 
 /// Collects records into one batch per peer until somebody takes the batches away. It knows which
@@ -95,7 +120,7 @@ public:
     /// Drops what waits for the peer, and everything that comes later.
     void close(Rank to) noexcept;
 
-    void recycle(Batch* batch) noexcept { pool_.give_back(batch); }
+    void recycle(Batch* batch) noexcept { pool_.give_back_in_turn(batch); }
     [[nodiscard]] BatchPool& pool() noexcept { return pool_; }
 
 private:
@@ -118,17 +143,33 @@ private:
     Batch* next_batch(Lane& lane, May& may, bool& more) {
         const std::lock_guard guard(lane.lock);
         Batch* batch = lane.full_first != nullptr ? lane.full_first : lane.open;
-        more = batch != nullptr && may(lane.to, batch != lane.open);
-        if (batch == nullptr) lane.listed = false;
-        if (!more) return nullptr;
-        if (batch == lane.open) {
-            lane.open = nullptr;
+        if (batch == nullptr || batch->records == 0) {
             lane.listed = more = false;
-        } else {
-            lane.full_first = batch->next;
+            return nullptr;
         }
-        count(lane, -static_cast<std::ptrdiff_t>(batch->used));
+        more = may(lane.to, batch != lane.open);
+        if (!more) return nullptr;
+        count(lane, static_cast<std::ptrdiff_t>(sizeof(BatchHeader)) -
+                        static_cast<std::ptrdiff_t>(batch->used));
+        if (batch != lane.open) {
+            lane.full_first = batch->next;
+            return batch;
+        }
+        lane.listed = more = false;
+        if (batch->used <= copied_bytes_max) return copy_and_clear(batch);
+        lane.open = nullptr;
         return batch;
+    }
+
+    /// A small batch is copied out, so that the lane keeps its buffer and no pool is asked.
+    Batch* copy_and_clear(Batch* batch) {
+        Batch* copy = pool_.take_in_turn(0);
+        std::memcpy(copy->bytes() + sizeof(BatchHeader), batch->bytes() + sizeof(BatchHeader),
+                    batch->used - sizeof(BatchHeader));
+        copy->to = batch->to;
+        copy->used = std::exchange(batch->used, std::uint32_t{sizeof(BatchHeader)});
+        copy->records = std::exchange(batch->records, 0U);
+        return copy;
     }
 
     static void count(Lane& lane, std::ptrdiff_t bytes) noexcept {
@@ -136,6 +177,8 @@ private:
         lane.waiting_bytes.store(before + static_cast<std::size_t>(bytes),
                                  std::memory_order_relaxed);
     }
+
+    static constexpr std::uint32_t copied_bytes_max = 256;
 
     const std::size_t ranks_;
     std::unique_ptr<Lane[]> lanes_;

@@ -75,7 +75,7 @@ void UcxNet::post(Rank to, Control control, std::span<const std::byte> tail) {
     tail = tail.first(std::min(tail.size(), control_tail_max));
     control.sender = static_cast<std::uint32_t>(index(self_));
     control.incarnation = static_cast<std::uint32_t>(index(incarnation_));
-    Batch* batch = pool_.take(sizeof control + tail.size());
+    Batch* batch = pool_.take_in_turn(sizeof control + tail.size());
     batch->to = to;
     std::memcpy(batch->bytes(), &control, sizeof control);
     if (!tail.empty()) std::memcpy(batch->bytes() + sizeof control, tail.data(), tail.size());
@@ -85,7 +85,7 @@ void UcxNet::post(Rank to, Control control, std::span<const std::byte> tail) {
 
 void UcxNet::hand_over(Link& link, Batch* batch, MessageId id) {
     native::UcpEndpoint* to = endpoint(link.peer);
-    if (to == nullptr) return pool_.give_back(batch);
+    if (to == nullptr) return pool_.give_back_in_turn(batch);
     ucp_request_param_t param{};
     param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
                          UCP_OP_ATTR_FIELD_FLAGS;
@@ -96,9 +96,9 @@ void UcxNet::hand_over(Link& link, Batch* batch, MessageId id) {
     batch->network = this;
     const auto request = ucp_am_send_nbx(to->get(), static_cast<unsigned>(id), nullptr, 0,
                                          batch->bytes(), batch->used, &param);
-    if (request == nullptr) return pool_.give_back(batch);
+    if (request == nullptr) return pool_.give_back_in_turn(batch);
     if (UCS_PTR_IS_ERR(request)) {
-        pool_.give_back(batch);
+        pool_.give_back_in_turn(batch);
         return note_failure(link.peer, std::string(native::ucp_words(UCS_PTR_STATUS(request))));
     }
     ++in_flight_;
@@ -122,7 +122,7 @@ void UcxNet::landed(Batch* batch) noexcept {
         link.wants_room = false;
         roomy_.push_back(link.peer);
     }
-    pool_.give_back(batch);
+    pool_.give_back_in_turn(batch);
 }
 
 bool UcxNet::may_post(Rank to, bool full) noexcept {

@@ -74,6 +74,10 @@ public:
     /// Something was received or completed.
     void note_activity() noexcept { ++activity_; }
 
+    /// Whether there is something in roomy() or failures().
+    [[nodiscard]] bool needs_care() const noexcept {
+        return !roomy_.empty() || !failures_.empty();
+    }
     [[nodiscard]] std::vector<Failure>& failures() noexcept { return failures_; }
     void note_failure(Rank peer, std::string reason);
 

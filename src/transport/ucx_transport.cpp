@@ -128,26 +128,26 @@ void UcxTransportImpl::work() {
 
 bool UcxTransportImpl::progress() {
     if (!turn_.enter()) return false;
-    work();
+    if (has_work()) work();
     bool moved = net_.progress();
-    settle();
-    if (news_ || bulk_.has_outcomes()) {
-        report_news();
-        moved = true;
-    }
-    work();
+    if (moved || net_.needs_care() || news_ || bulk_.has_outcomes()) moved = settle() || moved;
+    if (has_work()) work();
     turn_.leave([this] { work(); });
     return moved;
 }
 
-void UcxTransportImpl::settle() {
+bool UcxTransportImpl::settle() {
     for (const Rank peer : net_.roomy()) outbox_.resume(peer);
     net_.roomy().clear();
-    if (net_.failures().empty()) return;
-    // What the peer sent before its end comes first: it may have said goodbye.
-    for (int n = 0; n < 1000 && net_.progress(); ++n) {}
-    const auto failures = std::exchange(net_.failures(), {});
-    for (const auto& failure : failures) lose(failure.peer, failure.reason, false);
+    if (!net_.failures().empty()) {
+        // What the peer sent before its end comes first: it may have said goodbye.
+        for (int n = 0; n < 1000 && net_.progress(); ++n) {}
+        const auto failures = std::exchange(net_.failures(), {});
+        for (const auto& failure : failures) lose(failure.peer, failure.reason, false);
+    }
+    if (!news_ && !bulk_.has_outcomes()) return false;
+    report_news();
+    return true;
 }
 
 void UcxTransportImpl::report_news() {

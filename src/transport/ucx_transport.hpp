@@ -74,8 +74,14 @@ private:
     void stash(Rank from, std::uint32_t sequence, std::span<const std::byte> message);
     void receive_control(std::span<const std::byte> message);
 
+    /// Whether there is anything for work(); one look at each queue.
+    [[nodiscard]] bool has_work() const noexcept {
+        return outbox_.has_work() || bulk_.has_requests() || bulk_.busy() ||
+               tick_due_.load(std::memory_order_relaxed) != 0;
+    }
     void work();
-    void settle();
+    /// Looks after what progress has brought up; true when the delegate was told something.
+    bool settle();
     void do_tick(Time now);
     void lose(Rank peer, const std::string& reason, bool reachable);
     void bury(Rank peer, const std::string& reason, bool reachable);

@@ -86,7 +86,7 @@ TEST(Outbox, HoldsBackWhatTheNetworkDoesNotTake) {
     std::uint64_t sent = 0;
     while (!outbox.append(Rank{1}, as_record(sent++))) {}
     const std::size_t waiting = outbox.waiting_bytes(Rank{1});
-    EXPECT_GT(waiting, batch_bytes);
+    EXPECT_GE(waiting, batch_bytes - sizeof(BatchHeader));
     outbox.take([](Rank, bool) { return false; }, [](Batch*) { FAIL(); });
     EXPECT_FALSE(outbox.has_work()) << "a peer that takes nothing is not asked again and again";
     EXPECT_EQ(outbox.waiting_bytes(Rank{1}), waiting);
