@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-@PACKAGE_INIT@
-
 # The pkg-config file beside this one knows what the library needs; here it is only given a name.
 include(CMakeFindDependencyMacro)
 find_dependency(PkgConfig)
 set(mobula_saved_path "$ENV{PKG_CONFIG_PATH}")
-set(ENV{PKG_CONFIG_PATH} "${PACKAGE_PREFIX_DIR}/@libdir@/pkgconfig:$ENV{PKG_CONFIG_PATH}")
+set(ENV{PKG_CONFIG_PATH} "${CMAKE_CURRENT_LIST_DIR}/../../pkgconfig:$ENV{PKG_CONFIG_PATH}")
 pkg_check_modules(mobula_PKG QUIET mobula)
 set(ENV{PKG_CONFIG_PATH} "${mobula_saved_path}")
 
