@@ -88,7 +88,13 @@ Task* Team::take_any() {
 
 Task* Team::take_foreign(Rank owner, std::size_t count) {
     return fixed_.remove(count, [&](const Task& task) {
-        return task.foreign && task.where == owner && task.actor == nullptr;
+        if (!task.foreign || task.where != owner) return false;
+        // A call of an actor is counted by its actor, a task with demands holds them already, and
+        // a wish for a place was granted here: these stay.
+        const graph::TaskExtra* const extra = task.extra;
+        return extra == nullptr ||
+               (extra->actor == nullptr && !extra->demands &&
+                extra->options.placement.kind == Placement::Kind::automatic);
     });
 }
 
