@@ -2,6 +2,22 @@
 # Sourced by the test scripts of this folder: one line per check, a count at the end.
 
 passed=0 failed=0 skipped=0
+# With --tap the same in the form that meson counts one by one.
+tap=false
+[ "${1:-}" != --tap ] || { tap=true; shift; }
+
+# told RESULT NAME REASON
+told() {
+    local number=$((passed + failed + skipped))
+    case $1-$tap in
+    passed-false) echo "ok $2" ;;
+    skipped-false) echo "skip $2: $3" ;;
+    failed-false) echo "FAIL $2: $3" ;;
+    passed-true) echo "ok $number - $2" ;;
+    skipped-true) echo "ok $number - $2 # SKIP $3" ;;
+    failed-true) echo "not ok $number - $2" && echo "# ${3//$'\n'/ }" ;;
+    esac
+}
 
 # check NAME COMMAND...: the command's exit code decides (77: not possible here), its output is the
 # reason. It runs in a subshell with `set -e` in force, so a failing step fails the check.
@@ -14,23 +30,32 @@ check() {
     set -e
     reason=$(tail -n "${reason_lines:-3}" <<<"$reason" | tr '\n' ' ')
     case $code in
-    0) echo "ok $name" && passed=$((passed + 1)) ;;
-    77) echo "skip $name: $reason" && skipped=$((skipped + 1)) ;;
-    *) echo "FAIL $name: ${reason:-exit code $code}" && failed=$((failed + 1)) ;;
+    0) passed=$((passed + 1)) && told passed "$name" ;;
+    77) skipped=$((skipped + 1)) && told skipped "$name" "$reason" ;;
+    *) failed=$((failed + 1)) && told failed "$name" "${reason:-exit code $code}" ;;
     esac
 }
 
 # tally: the last line and the exit code, which say the same.
 tally() {
-    echo "$passed passed, $failed failed, $skipped skipped"
+    if $tap; then echo "1..$((passed + failed + skipped))"; else echo "$passed passed, $failed failed, $skipped skipped"; fi
     [ "$failed" = 0 ] || exit 1
-    [ "$passed" != 0 ] || exit 77
+    [ "$passed" != 0 ] || $tap || exit 77
+}
+
+# nothing_here REASON: where a cluster is impossible every check is counted as skipped, by its name.
+nothing_here() {
+    local name
+    for name in "${names[@]}"; do skipped=$((skipped + 1)) && told skipped "$name" "$1"; done
+    tally
 }
 
 because() { echo "$1"; return 1; }
 
-# own_cluster: this script's own cluster in a folder of its own, taken down however we end.
+# own_cluster: this script's own cluster in a folder of its own, taken down however we end. Every
+# check's name must be in `names`.
 own_cluster() {
+    local code=0
     cluster="$here/cluster"
     box=$(mktemp -d /run/mobula-XXXXXX 2>/dev/null || mktemp -d)
     chmod 755 "$box"
@@ -38,4 +63,27 @@ own_cluster() {
     trap '"$cluster" down; rmdir "$box"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
+    "$cluster" up "$@" >"$box/up" 2>&1 || code=$?
+    local said
+    said=$(tail -n 1 "$box/up")
+    rm "$box/up"
+    [ $code != 77 ] || { nothing_here "$said"; exit; }
+    [ $code = 0 ] || { told failed up "$said"; exit 1; }
 }
+
+# user NAME COMMAND...: as that user on the login node. A deadline for every command: a hang is a
+# failure with a name, not a test run without an end.
+user() { timeout -k 5 "${deadline_s:-90}" "$cluster" exec --user "$1" head "${@:2}"; }
+
+# try NAME [COMMAND...]: a check of that name (its function, if no command is given), then an empty
+# queue and whole nodes, so that a failing one does not fail the next.
+try() {
+    check "$1" "${@:$(($# > 1 ? 2 : 1))}"
+    local node
+    [ ! -e "$MOBULA_CLUSTER_DIR" ] || {
+        "$cluster" exec head sh -c 'scancel -f -u alice; scancel -f -u bob' 2>/dev/null || true
+        for node in n1 n2 n3; do "$cluster" heal $node; done
+        until_deadline 60 idle || true
+    }
+}
+idle() { [ "$("$cluster" exec head sinfo -h -p low -o %D:%T)" = 3:idle ]; }
