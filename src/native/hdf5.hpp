@@ -99,4 +99,7 @@ private:
     Hdf5Handle file_;
 };
 
+/// "HDF5 1.10.8": of the library that this process has loaded. *Thread-safe*.
+[[nodiscard]] std::string hdf5_version();
+
 }  // namespace mobula::native
