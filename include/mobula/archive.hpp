@@ -27,6 +27,7 @@
 #include <type_traits>
 
 #include <mobula/detail/stream.hpp>
+#include <mobula/detail/type_info.hpp>
 
 namespace mobula {
 
@@ -193,16 +194,6 @@ template <class T>
     }
 }
 
-/// What the engine knows of a value's type once it is erased.
-struct TypeInfo {
-    std::size_t size, alignment;
-    std::size_t (*weight)(const void*) noexcept;
-    void (*destroy)(void*) noexcept;
-    void (*encode)(const void*, Writer&);
-    void (*decode)(Reader&, void*);
-    bool plain;
-};
-
 template <Value T>
 inline constexpr TypeInfo type_info{
     sizeof(T), alignof(T),
@@ -210,8 +201,5 @@ inline constexpr TypeInfo type_info{
     [](void* value) noexcept { static_cast<T*>(value)->~T(); },
     [](const void* value, Writer& writer) { encode(writer, *static_cast<const T*>(value)); },
     [](Reader& reader, void* place) { decode<T>(reader, place); }, Plain<T>};
-
-/// The value of a function that returns nothing.
-struct Nothing {};
 
 }  // namespace mobula::detail

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "runtime/engine.hpp"
+#include "runtime/stall_watch.hpp"
 
 namespace mobula::runtime {
 
@@ -320,6 +321,23 @@ std::uint64_t Actors::caller_of(const Task& task) noexcept {
 const std::vector<unsigned>* Actors::gpus_of(const Task& task) noexcept {
     const auto* const target = static_cast<const Instance*>(task.extra->actor);
     return target->held ? &target->held->gpus : nullptr;
+}
+
+void Actors::list(std::vector<Waiting>& all) {
+    const Rank self = engine_.self();
+    Lock lock(mutex_);
+    for (const auto& [id, target] : instances_) {
+        for (Task* task : target->mailbox) {
+            Waiting& one = all.emplace_back();
+            one.key = waiting_key(*task, self);
+            one.name = graph::name_of(*task);
+            one.rank = static_cast<unsigned>(index(self));
+            one.state = "queued behind other calls";
+            for (Task* running : target->under_way) {
+                one.targets.push_back({waiting_key(*running, self), graph::name_of(*running)});
+            }
+        }
+    }
 }
 
 }  // namespace mobula::runtime

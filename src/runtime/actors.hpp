@@ -11,6 +11,7 @@
 
 #include "base/ids.hpp"
 #include "graph/task.hpp"
+#include "runtime/stall.hpp"
 #include "wire/record.hpp"
 
 namespace mobula::runtime {
@@ -48,6 +49,9 @@ public:
     [[nodiscard]] void* prepare(Task& task, FailurePtr& failure);
     /// It ran, or failed without running.
     void finished(Task& task, const FailurePtr& failure);
+
+    /// Calls that wait behind others, for the graph of who waits for whom.
+    void list(std::vector<Waiting>& all);
 
     void on_end(wire::RecordReader& reader);
     void on_kill(wire::RecordReader& reader);

@@ -55,7 +55,8 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       names(*this),
       groups(*this),
       resources(*this, peers),
-      waits(*this) {
+      waits(*this),
+      stall_watch(*this) {
     instance_ = this;
 }
 
@@ -322,6 +323,7 @@ void Engine::wake_sleeper() noexcept { network.transport().wake(); }
 
 void Engine::tick(Time now) noexcept {
     network.transport().tick(now);
+    stall_watch.tick(now);
     if (const int number = noted_signal(); number != 0 && !team.stopping()) {
         end_job("the job was ended by signal " + std::to_string(number) + " (" +
                     strsignal(number) + ") at rank " + std::to_string(index(self())),
@@ -374,6 +376,8 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::held_group: return groups.on_held(from, reader);
         case Kind::free_group: return groups.on_free(from, reader);
         case Kind::finish: return on_finish(reader);
+        case Kind::stalled: return stall_watch.on_stalled(from, reader);
+        case Kind::waits: return stall_watch.on_waits(from, reader);
         case Kind::output:
             return printer_.print(static_cast<unsigned>(index(from)), reader.text());
         case Kind::broken: return on_broken(from, reader);

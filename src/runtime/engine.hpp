@@ -20,6 +20,7 @@
 #include "runtime/options.hpp"
 #include "runtime/output.hpp"
 #include "runtime/resources.hpp"
+#include "runtime/stall_watch.hpp"
 #include "runtime/streams.hpp"
 #include "runtime/waits.hpp"
 #include "worker/team.hpp"
@@ -113,6 +114,7 @@ public:
     Groups groups;
     ResourceGate resources;
     Waits waits;
+    StallWatch stall_watch;
     std::atomic<std::uint64_t> tasks_run{0};
 
 private:

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "graph/task.hpp"
+#include "runtime/stall_watch.hpp"
 
 namespace mobula::runtime {
 
@@ -323,6 +325,40 @@ void Exchange::on_drop(Rank, RecordReader& reader) {
 Exchange::Sums Exchange::sums() {
     Lock lock(mutex_);
     return sums_;
+}
+
+Waiting::Target Exchange::target_of(Object& object) {
+    {
+        std::lock_guard guard(object.lock);
+        if (object.producer != nullptr) {
+            return {waiting_key(*object.producer, network_.self()),
+                    graph::name_of(*object.producer)};
+        }
+    }
+    Lock lock(mutex_);
+    if (object.shared == nullptr) return {{}, "an object"};
+    const ObjectId id = object.shared->id;
+    return {waiting_key(id), "an object of rank " + std::to_string(index(id.owner))};
+}
+
+void Exchange::list(std::vector<Waiting>& all) {
+    std::vector<std::pair<ObjectId, CellPtr>> waited_for;
+    {
+        Lock lock(mutex_);
+        for (const auto& [serial, shared] : owned_) {
+            if (shared->subscribers.empty() || shared->object == nullptr) continue;
+            waited_for.emplace_back(shared->id, try_share_object(*shared->object));
+        }
+    }
+    for (const auto& [id, cell] : waited_for) {
+        if (!cell) continue;
+        Waiting& link = all.emplace_back();
+        link.key = waiting_key(id);
+        link.rank = static_cast<unsigned>(index(network_.self()));
+        link.state = "is made";
+        link.targets.push_back(target_of(Object::of(*cell)));
+        link.name = "an object of " + link.targets.front().name;
+    }
 }
 
 }  // namespace mobula::runtime

@@ -12,6 +12,7 @@
 
 #include "runtime/network.hpp"
 #include "runtime/shared.hpp"
+#include "runtime/stall.hpp"
 
 namespace mobula::runtime {
 
@@ -100,6 +101,10 @@ public:
         std::uint64_t bytes_pulled = 0, values_mapped = 0, fetches = 0;
     };
     [[nodiscard]] Sums sums();
+    /// Who makes an object that is waited for.
+    [[nodiscard]] Waiting::Target target_of(Object& object);
+    /// Objects of this rank that other ranks wait for, as links between those and their makers.
+    void list(std::vector<Waiting>& all);
 
 private:
     friend struct PinnedHead;

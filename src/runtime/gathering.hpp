@@ -44,6 +44,7 @@ public:
     [[nodiscard]] std::uint64_t arrived() const noexcept {
         return state_.load(std::memory_order_acquire) & 0xFFFFFFFFU;
     }
+    [[nodiscard]] std::uint64_t target() const noexcept { return target_; }
     [[nodiscard]] bool was(Reason reason) const noexcept {
         return (state_.load(std::memory_order_acquire) & reason) != 0;
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include <mobula/archive.hpp>
 #include <mobula/error.hpp>
 
 #include "runtime/engine.hpp"

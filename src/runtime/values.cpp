@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include <mobula/archive.hpp>
+
 #include "runtime/exchange.hpp"
 
 namespace mobula::runtime {

@@ -5,6 +5,7 @@
 
 #include "base/spinlock.hpp"
 #include "runtime/engine.hpp"
+#include "runtime/stall_watch.hpp"
 
 namespace mobula::runtime {
 namespace {
@@ -129,20 +130,26 @@ void Waits::end() {
     }
 }
 
-std::vector<Waits::Waiting> Waits::list() {
+std::vector<Waiting> Waits::list() {
+    const Time now = Clock::now();
+    const Rank self = engine_.self();
     std::lock_guard guard(mutex_);
     std::vector<Waiting> waiting;
     for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
         Waiting& one = waiting.emplace_back();
-        one.task = entry->frame == nullptr      ? "a thread of the user's"
-                   : entry->frame->task == nullptr ? "driver"
-                                                   : graph::name_of(*entry->frame->task);
-        one.since = entry->since;
+        const Task* const task = entry->frame != nullptr ? entry->frame->task : nullptr;
+        one.key = task != nullptr ? waiting_key(*task, self)
+                                  : "driver " + std::to_string(index(self));
+        one.name = task != nullptr            ? graph::name_of(*task)
+                   : entry->frame != nullptr ? "driver"
+                                             : "a thread of the user's";
+        one.rank = static_cast<unsigned>(index(self));
+        one.state = "waits";
+        one.seconds = std::chrono::duration<double>(now - entry->since).count();
+        one.any = entry->gathering->target() < entry->objects.size();
         for (Object* object : entry->objects) {
-            std::lock_guard object_guard(object->lock);
-            if (object->producer != nullptr) {
-                one.makers.push_back(graph::name_of(*object->producer));
-            }
+            if (graph::is_done(graph::state_of(*object))) continue;
+            one.targets.push_back(engine_.exchange.target_of(*object));
         }
     }
     return waiting;

@@ -12,6 +12,7 @@
 #include "base/clock.hpp"
 #include "graph/task.hpp"
 #include "runtime/gathering.hpp"
+#include "runtime/stall.hpp"
 
 namespace mobula::runtime {
 
@@ -39,11 +40,7 @@ public:
     /// Throws what sleep() would throw.
     void check_cancelled();
 
-    struct Waiting {
-        std::string task;
-        std::vector<std::string> makers;  ///< of the objects that it waits for
-        Time since;
-    };
+    /// For the graph of who waits for whom.
     [[nodiscard]] std::vector<Waiting> list();
 
 private:

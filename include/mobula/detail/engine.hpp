@@ -14,8 +14,9 @@
 #include <string_view>
 #include <vector>
 
-#include <mobula/archive.hpp>
 #include <mobula/detail/cell.hpp>
+#include <mobula/detail/stream.hpp>
+#include <mobula/detail/type_info.hpp>
 #include <mobula/options.hpp>
 
 namespace mobula::detail {

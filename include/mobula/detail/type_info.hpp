@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+
+namespace mobula::detail {
+
+class Reader;
+class Writer;
+
+/// What the engine knows of a value's type once it is erased.
+struct TypeInfo {
+    std::size_t size, alignment;
+    std::size_t (*weight)(const void*) noexcept;
+    void (*destroy)(void*) noexcept;
+    void (*encode)(const void*, Writer&);
+    void (*decode)(Reader&, void*);
+    bool plain;
+};
+
+/// The value of a function that returns nothing.
+struct Nothing {};
+
+}  // namespace mobula::detail

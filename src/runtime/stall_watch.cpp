@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/stall_watch.hpp"
+
+#include <cstdio>
+#include <utility>
+
+#include "runtime/engine.hpp"
+
+namespace mobula::runtime {
+
+using wire::Kind;
+using wire::RecordReader;
+using wire::RecordWriter;
+
+namespace {
+
+constexpr Rank driver_rank{};
+
+}  // namespace
+
+std::string waiting_key(const detail::Task& task, Rank self) {
+    const bool sent = task.phase.load() == Task::Phase::sent;
+    if (!sent && !task.foreign) {
+        return std::to_string(index(self)) + "@" +
+               std::to_string(reinterpret_cast<std::uintptr_t>(&task));
+    }
+    return std::to_string(index(task.foreign ? task.where : self)) + ":" +
+           std::to_string(task.key.slot) + ":" + std::to_string(task.key.generation);
+}
+
+std::string waiting_key(const ObjectId& id) {
+    return "object " + std::to_string(index(id.owner)) + ":" + std::to_string(id.serial);
+}
+
+bool StallWatch::moved() {
+    const std::uint64_t run = engine_.tasks_run.load(std::memory_order_relaxed);
+    const bool busy = engine_.team.idle_workers() < engine_.team.workers();
+    return std::exchange(seen_, run) != run || busy;
+}
+
+std::vector<Waiting> StallWatch::list() const {
+    std::vector<Waiting> all = engine_.waits.list();
+    engine_.actors.list(all);
+    engine_.exchange.list(all);
+    return all;
+}
+
+void StallWatch::tick(Time now) {
+    if (engine_.options.stall_seconds <= 0 || engine_.self() != driver_rank) return;
+    std::lock_guard guard(mutex_);
+    if (moved() || engine_.team.suspended() == 0) {
+        since_ = now;
+        return;
+    }
+    const double seconds = std::chrono::duration<double>(now - since_).count();
+    if (asking_ || seconds < engine_.options.stall_seconds) return;
+    asking_ = true;
+    any_moves_ = false;
+    answers_ = 0;
+    all_.clear();
+    for (std::size_t i = 1; i < engine_.network.ranks(); ++i) {
+        engine_.network.send(static_cast<Rank>(i), RecordWriter(Kind::stalled));
+    }
+    collect(list(), false);
+}
+
+void StallWatch::on_stalled(Rank from, RecordReader&) {
+    std::lock_guard guard(mutex_);
+    const bool moves = moved();
+    const std::vector<Waiting> waiting = list();
+    RecordWriter record(Kind::waits);
+    record.put(static_cast<std::uint8_t>(moves));
+    record.put(static_cast<std::uint32_t>(waiting.size()));
+    for (const Waiting& one : waiting) one.encode(record);
+    engine_.network.send(from, record);
+}
+
+void StallWatch::on_waits(Rank, RecordReader& reader) {
+    const bool moves = reader.get<std::uint8_t>() != 0;
+    const std::uint32_t count = reader.count(1);
+    std::vector<Waiting> waiting;
+    for (std::uint32_t i = 0; i < count; ++i) waiting.push_back(Waiting::decode(reader));
+    std::lock_guard guard(mutex_);
+    collect(std::move(waiting), moves);
+}
+
+/// The lock is held.
+void StallWatch::collect(std::vector<Waiting> waiting, bool moves) {
+    any_moves_ = any_moves_ || moves;
+    for (Waiting& one : waiting) all_.push_back(std::move(one));
+    if (++answers_ < engine_.network.ranks()) return;
+    asking_ = false;
+    if (!any_moves_) print();
+    since_ = Clock::now();
+}
+
+void StallWatch::print() {
+    const double seconds = std::chrono::duration<double>(Clock::now() - since_).count();
+    const std::string text = print_waiting(all_, seconds);
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    if (engine_.options.stall_abort) {
+        engine_.end_job("nothing moved for " + std::to_string(static_cast<int>(seconds)) +
+                        " seconds (MOBULA_STALL_SECONDS), and MOBULA_STALL_ABORT is set");
+    }
+}
+
+}  // namespace mobula::runtime
