@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: objects have the same value on every rank, however large they are and however they got
+// there, and Arrays are read where they lie. Method: values whose every element is known are made
+// on each rank and read on each other one; where memory is shared, addresses are compared with the
+// mappings of the process.
+#include <cstdint>
+#include <fstream>
+#include <list>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "support/checks.hpp"
+
+namespace {
+
+using namespace mobula;
+using namespace mobula::testing;
+
+std::uint64_t element(std::uint64_t seed, std::uint64_t i) { return seed * 1000003 + i * 7919; }
+
+Array<std::uint64_t> make_array(std::uint64_t seed, std::size_t size) {
+    Array<std::uint64_t> array({size});
+    for (std::size_t i = 0; i < size; ++i) array.mutable_data()[i] = element(seed, i);
+    return array;
+}
+void check_array(const Array<std::uint64_t>& array, std::uint64_t seed, std::size_t size) {
+    check_equal(array.size(), size, "an array's size");
+    for (std::size_t i = 0; i < size; ++i) {
+        if (array[i] != element(seed, i)) fail("element " + std::to_string(i) + " is wrong");
+    }
+}
+std::vector<std::uint64_t> make_vector(std::uint64_t seed, std::size_t size) {
+    std::vector<std::uint64_t> vector(size);
+    for (std::size_t i = 0; i < size; ++i) vector[i] = element(seed, i);
+    return vector;
+}
+std::uint64_t digest(const std::vector<std::uint64_t>& vector) {
+    std::uint64_t sum = vector.size();
+    for (const std::uint64_t value : vector) sum = sum * 31 + value;
+    return sum;
+}
+Array<float> make_matrix(std::size_t rows, std::size_t columns) {
+    Array<float> matrix({rows, columns});
+    for (std::size_t i = 0; i < matrix.size(); ++i) {
+        matrix.mutable_data()[i] = static_cast<float>(i);
+    }
+    return matrix;
+}
+
+/// The line of this process's memory map that an address lies in.
+std::string mapping_of(const void* address) {
+    std::ifstream maps("/proc/self/maps");
+    const auto at = reinterpret_cast<std::uintptr_t>(address);
+    for (std::string line; std::getline(maps, line);) {
+        std::uintptr_t begin = 0, end = 0;
+        char dash = 0;
+        std::istringstream(line) >> std::hex >> begin >> dash >> end;
+        if (at >= begin && at < end) return line;
+    }
+    return {};
+}
+/// The inode of the memory that backs an Array's bytes.
+std::string backing(const Array<std::uint64_t>& array) {
+    std::istringstream line(mapping_of(array.data()));
+    std::string range, rights, offset, device, inode;
+    line >> range >> rights >> offset >> device >> inode;
+    return inode;
+}
+
+struct Mixed {
+    std::string name;
+    Array<std::uint64_t> big, small;
+    std::vector<Array<std::uint64_t>> parts;
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(name, big, small, parts);
+    }
+};
+
+void sizes(unsigned maker, unsigned reader) {
+    for (const std::size_t size : {0UL, 1UL, 511UL, 512UL, 513UL, 4096UL, 100001UL, 1000000UL}) {
+        const auto array = remote<make_array>(on(maker), size + 1, size);
+        get(remote<check_array>(on(reader), array, size + 1, size));
+        check_array(get(array), size + 1, size);
+        const auto vector = remote<make_vector>(on(maker), size + 1, size);
+        check_equal(get(remote<digest>(on(reader), vector)), digest(make_vector(size + 1, size)),
+                    "the digest of a vector of " + std::to_string(size));
+        check_equal(get(vector).size(), size, "the size of a vector");
+    }
+}
+
+void arrays(unsigned maker, unsigned reader) {
+    const auto matrix = remote<make_matrix>(on(maker), 300UL, 200UL);
+    const View<Array<float>> seen = view(matrix);
+    check(seen->shape().size() == 2 && seen->shape()[0] == 300 && seen->shape()[1] == 200,
+          "a matrix lost its shape");
+    check_equal((*seen)[59999], 59999.0F, "the last element");
+    // get, view and copies share the bytes.
+    const Array<float> first = get(matrix), second = get(matrix);
+    check(first.data() == second.data() && first.data() == seen->data(), "get copied an Array");
+    const Ref<Array<float>> again = put(first);
+    check(get(again).data() == first.data(), "put copied an Array");
+    check_equal(get(remote(on(reader), [](const Array<float>& a) { return a[777]; }, again)),
+                777.0F, "an element of an Array put again");
+
+    const auto mixed = put(Mixed{"mixed", make_array(1, 200000), make_array(2, 10),
+                                 {make_array(3, 5000), make_array(4, 0), make_array(5, 70000)}});
+    get(remote(on(reader),
+               [](const Mixed& value) {
+                   check_equal(value.name, "mixed", "the name beside the Arrays");
+                   check_array(value.big, 1, 200000);
+                   check_array(value.small, 2, 10);
+                   check_equal(value.parts.size(), 3U, "the number of parts");
+                   check_array(value.parts[0], 3, 5000);
+                   check_array(value.parts[1], 4, 0);
+                   check_array(value.parts[2], 5, 70000);
+               },
+               mixed));
+}
+
+/// On one node, over shared memory, two ranks that read an Array see the same memory.
+void same_memory(unsigned maker, unsigned reader) {
+    if (get(remote(on(maker), [] { return mobula::node(); })) !=
+        get(remote(on(reader), [] { return mobula::node(); }))) {
+        return;
+    }
+    const auto array = remote<make_array>(on(maker), 5UL, 300000UL);
+    const std::string here = get(remote<backing>(on(maker), array));
+    const std::string there = get(remote<backing>(on(reader), array));
+    check(!here.empty() && here != "0", "an Array does not lie in shared memory");
+    check_equal(there, here, "the memory that the reader sees");
+}
+
+void containers(unsigned rank) {
+    using Deep = std::map<std::string, std::vector<std::optional<std::variant<int, std::string>>>>;
+    const Deep deep{{"a", {1, std::nullopt, "text"}}, {"b", {}}};
+    check(get(remote(on(rank), [](Deep d) { return d; }, deep)) == deep, "a deep value changed");
+    const std::unordered_map<int, std::list<std::set<std::string>>> other{{4, {{"x", "y"}, {}}}};
+    check(get(remote(on(rank), [](const std::unordered_map<int, std::list<std::set<std::string>>>&
+                                      o) { return o; },
+                     put(other))) == other,
+          "an unordered map changed");
+    const std::string megabytes(5'000'000, 'm');
+    check(get(remote(on(rank), [](const std::string& s) { return s + "n"; }, megabytes)) ==
+              megabytes + "n",
+          "a long string changed");
+    check(get(remote(on(rank), [](std::vector<bool> bits) { return bits; },
+                     std::vector<bool>{true, false, true})) == std::vector<bool>{true, false, true},
+          "bits changed");
+}
+
+void many_puts() {
+    std::vector<Ref<std::vector<int>>> refs;
+    for (int i = 0; i < 5000; ++i) refs.push_back(put(std::vector<int>(10, i)));
+    const auto all = get(refs);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        check_equal(all[i][9], static_cast<int>(i), "an object among many");
+    }
+    // One object, read by many at once on all ranks.
+    const auto big = put(make_array(9, 500000));
+    std::vector<Ref<void>> readers;
+    for (unsigned i = 0; i < 8 * ranks(); ++i) {
+        readers.push_back(remote<check_array>(on(i % ranks()), big, 9UL, 500000UL));
+    }
+    get(readers);
+}
+
+int driver(Job& job) {
+    const bool mapped = job.arguments.size() > 1 && job.arguments[1] == "mapped";
+    for (unsigned maker = 0; maker < job.ranks; ++maker) {
+        const unsigned reader = (maker + 1) % job.ranks;
+        sizes(maker, reader);
+        arrays(maker, reader);
+        if (mapped) same_memory(maker, reader);
+        containers(maker);
+    }
+    many_puts();
+    thrown<BadInput>([] { Array<char>(std::vector<std::size_t>(9, 1)); }, "9 dimensions");
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }
