@@ -61,7 +61,16 @@ void Team::push_next(Task& task) {
     if (asleep_.load(std::memory_order_relaxed) != 0) wake_one();
 }
 
+bool Team::wake_parked() noexcept {
+    for (const auto& worker : workers_) {
+        if (worker->wake_if_parked()) return true;
+    }
+    return false;
+}
+
+/// Rather one that is parked, so that the network keeps its listener.
 void Team::wake_one() noexcept {
+    if (parked_.load(std::memory_order_relaxed) != 0 && wake_parked()) return;
     for (const auto& worker : workers_) {
         if (worker.get() != this_worker && worker->wake_if_asleep()) return;
     }
@@ -163,17 +172,20 @@ void Team::communicate() {
     int calm = 0;
     while (!stopping()) {
         const Time duty = do_duties();
-        if (idle_.load() != 0 && ++calm > calm_naps) {
+        if (network_attended() && ++calm > calm_naps) {
             watcher_asleep_.store(true);
-            if (idle_.load() != 0) static_cast<void>(wanted_.try_acquire_until(duty));
+            if (network_attended()) static_cast<void>(wanted_.try_acquire_until(duty));
             watcher_asleep_.store(false);
             continue;
         }
         const std::uint64_t polled = polled_.load(std::memory_order_relaxed);
         static_cast<void>(wanted_.try_acquire_until(std::min(duty, Clock::now() + watch_period)));
-        if (idle_.load() != 0) continue;
+        if (network_attended()) continue;
         calm = 0;
-        if (polled == polled_.load(std::memory_order_relaxed)) serve_network();
+        if (polled != polled_.load(std::memory_order_relaxed)) continue;
+        // The worker at the network may have got work while others sleep apart from it: one of
+        // those takes its place. When there is none, this thread does.
+        if (!wake_parked()) serve_network();
     }
     static_cast<void>(do_duties());
 }

@@ -121,6 +121,9 @@ private:
     friend class Worker;
     void communicate();
     void wake_one() noexcept;
+    bool wake_parked() noexcept;
+    /// Whether an idle worker polls the network or sleeps at it.
+    [[nodiscard]] bool network_attended() const noexcept { return idle_.load() > parked_.load(); }
     [[nodiscard]] Task* steal(const Worker& thief) noexcept;
     [[nodiscard]] Time do_duties();
     void serve_network();
@@ -136,6 +139,7 @@ private:
     std::atomic<bool> stopping_{false};
     std::atomic<unsigned> idle_{0};        ///< workers that poll or sleep
     std::atomic<unsigned> asleep_{0};      ///< workers that sleep
+    std::atomic<unsigned> parked_{0};      ///< of those, the ones that hear nothing of the network
     std::atomic<bool> network_taken_{false};  ///< somebody sleeps on the network
     std::atomic<std::uint64_t> polled_{0};    ///< tick of the last poll by a worker
     std::atomic<bool> alarms_changed_{false};

@@ -15,6 +15,9 @@ namespace {
 constexpr std::uint64_t poll_every_us = 10;
 /// So many of its own tasks, then one of the rank's queue, so that neither starves.
 constexpr unsigned own_tasks_in_a_row = 64;
+/// With so many suspended, only every so-many-th yield begins a task.
+constexpr std::size_t yielding_max = 1000;
+constexpr unsigned yields_per_task = 64;
 
 }  // namespace
 
@@ -44,15 +47,21 @@ void Worker::loop() {
 
 /// One thing that is ready; false when nothing is.
 bool Worker::step() {
-    if (Fiber* const resumed = next_resumed()) {
-        suspended_.store(suspended() - 1, std::memory_order_relaxed);
-        leave_for(*resumed);
+    const bool task_first = std::exchange(task_first_, false);
+    if (!task_first && go_on_with_resumed()) return true;
+    if (Task* const task = next_task()) {
+        team_.delegate_.execute(*task);
+        after_task();
         return true;
     }
-    Task* const task = next_task();
-    if (task == nullptr) return false;
-    team_.delegate_.execute(*task);
-    after_task();
+    return task_first && go_on_with_resumed();
+}
+
+bool Worker::go_on_with_resumed() {
+    Fiber* const resumed = next_resumed();
+    if (resumed == nullptr) return false;
+    suspended_.store(suspended() - 1, std::memory_order_relaxed);
+    leave_for(*resumed);
     return true;
 }
 
@@ -91,6 +100,10 @@ void Worker::suspend() {
 }
 
 void Worker::yield() {
+    if (spare_.empty() && fibers_.size() >= team_.settings_.suspended_max) return;
+    // What yields may wait for a task that has not begun. But tasks that all yield must not start
+    // one another without end.
+    task_first_ = suspended() < yielding_max || ++yields_ % yields_per_task == 0;
     resume(*current_);
     suspend();
 }
@@ -154,7 +167,7 @@ bool Worker::anything_to_do() {
 
 /// Polls for a while, then sleeps. Returns when there may be something to do.
 void Worker::wait_for_work() {
-    team_.idle_.fetch_add(1, std::memory_order_relaxed);
+    team_.idle_.fetch_add(1);
     team_.delegate_.idle();
     const std::uint64_t start = ticks_now();
     const std::uint64_t spin =
@@ -168,8 +181,9 @@ void Worker::wait_for_work() {
     if (!work) fall_asleep();
     last_poll_ = ticks_now();
     team_.polled_.store(last_poll_, std::memory_order_relaxed);
-    team_.idle_.fetch_sub(1, std::memory_order_relaxed);
-    if (team_.watcher_asleep_.load(std::memory_order_relaxed) &&
+    team_.idle_.fetch_sub(1);
+    // It is for the communication thread to see that the network is not forgotten.
+    if (!team_.network_attended() && team_.watcher_asleep_.load() &&
         team_.watcher_asleep_.exchange(false)) {
         team_.wanted_.release();
     }
@@ -179,9 +193,12 @@ void Worker::fall_asleep() {
     const bool network = !team_.network_taken_.exchange(true);
     sleep_.store(network ? Sleep::network : Sleep::parked);
     team_.asleep_.fetch_add(1);
+    if (!network) team_.parked_.fetch_add(1);
+    // Whoever had the network and leaves it after this look sees that somebody is parked.
+    const bool network_free = !network && !team_.network_taken_.load();
     // Whoever pushes work after this look sees that somebody sleeps: both look under the lock of
     // the queue that the work goes through.
-    if (!anything_to_do()) {
+    if (!network_free && !anything_to_do()) {
         if (network) {
             team_.delegate_.sleep(Clock::now() + team_.settings_.tick);
         } else {
@@ -193,11 +210,16 @@ void Worker::fall_asleep() {
         parked_.acquire();  // a wake-up is under way: take it
     }
     sleep_.store(Sleep::no);
+    if (!network) team_.parked_.fetch_sub(1);
     team_.asleep_.fetch_sub(1);
     if (network) {
         team_.network_taken_.store(false);
         team_.delegate_.poll();
     }
+}
+
+bool Worker::wake_if_parked() noexcept {
+    return sleep_.load() == Sleep::parked && wake_if_asleep();
 }
 
 bool Worker::wake_if_asleep() noexcept {

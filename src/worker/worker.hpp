@@ -9,7 +9,7 @@
 
 namespace mobula::worker {
 
-/// One thread of a team. Thread-bound, except for resume() and wake_if_asleep().
+/// One thread of a team. Thread-bound, except for resume() and the two to wake it.
 class Worker {
 public:
     Worker(Team& team, unsigned number) : team_(team), number_(number) {}
@@ -21,6 +21,8 @@ public:
     void resume(Fiber& fiber) noexcept;
     /// Any thread: whether it was asleep and is not any more.
     bool wake_if_asleep() noexcept;
+    /// The same for one that sleeps apart from the network.
+    bool wake_if_parked() noexcept;
     /// Leaves the current fiber; somebody will resume it.
     void suspend();
     void yield();
@@ -38,6 +40,7 @@ private:
 
     void loop();
     bool step();
+    bool go_on_with_resumed();
     void wait_for_work();
     void fall_asleep();
     void after_task() noexcept;
@@ -57,6 +60,8 @@ private:
     std::uint64_t last_poll_ = 0;
     unsigned until_shared_ = 0;
     bool fixed_first_ = false;
+    bool task_first_ = false;                     // after a yield
+    unsigned yields_ = 0;
 
     Spinlock resumed_lock_;
     Fiber* resumed_first_ = nullptr;
