@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Goal: a team runs every task once, loses no wake-up, always has somebody at the network, uses no
+// CPU while idle, and ends with all that was suspended. Method: a real team over a fake rank whose
+// network is a list of functions; threads push, wake and send; every wait has a deadline.
+
+#include "worker/team.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "worker/fake_delegate.hpp"
+
+namespace mobula::worker {
+namespace {
+
+using namespace std::chrono_literals;
+using Semaphore = std::counting_semaphore<>;
+
+Settings settings(unsigned workers, std::chrono::microseconds spin = 0us) {
+    Settings given;
+    given.workers = workers;
+    given.spin = spin;
+    given.stack_bytes = std::size_t{128} << 10U;
+    return given;
+}
+
+TEST(team, runs_each_task_once_whoever_pushes_it) {
+    for (const unsigned workers : {1U, 2U, 4U}) {
+        RunningTeam running(settings(workers));
+        constexpr std::size_t threads = 3, each = 2000;
+        std::vector<std::atomic<int>> runs(threads * each * 2);
+        Semaphore done{0};
+        std::atomic<std::size_t> left{runs.size()};
+        const auto count = [&](std::size_t which) {
+            runs[which].fetch_add(1);
+            if (left.fetch_sub(1) == 1) done.release();
+        };
+        std::vector<std::thread> pushers;
+        for (std::size_t t = 0; t < threads; ++t) {
+            pushers.emplace_back([&, t] {
+                for (std::size_t i = t * each; i < (t + 1) * each; ++i) {
+                    Task& task = make_job([&, i] {
+                        count(i);
+                        running.team.push_next(make_job([&, i] { count(threads * each + i); }));
+                    });
+                    task.bound = i % 5 == 0;
+                    running.team.push(task);
+                }
+            });
+        }
+        for (std::thread& pusher : pushers) pusher.join();
+        expect_soon(done, "the last task");
+        for (const auto& run : runs) ASSERT_EQ(run.load(), 1);
+    }
+}
+
+TEST(team, loses_no_wake_up) {
+    for (const unsigned workers : {1U, 2U, 3U}) {
+        for (const auto spin : {0us, 5us}) {
+            RunningTeam running(settings(workers, spin));
+            Semaphore done{0};
+            // One at a time, so that the workers go to sleep in between.
+            for (int i = 0; i < 2000; ++i) {
+                Task& task = make_job([&] { done.release(); });
+                task.bound = i % 2 == 0;
+                running.team.push(task);
+                expect_soon(done, "a task that was pushed alone");
+            }
+        }
+    }
+}
+
+TEST(team, hears_the_network_while_it_is_idle) {
+    RunningTeam running(settings(2));
+    Semaphore done{0};
+    for (int i = 0; i < 1000; ++i) {
+        running.delegate.arrive([&] { done.release(); });
+        expect_soon(done, "an event of the network");
+    }
+}
+
+TEST(team, hears_the_network_while_some_or_all_workers_are_busy) {
+    for (const unsigned workers : {1U, 2U, 3U}) {
+        for (unsigned busy = 1; busy <= workers; ++busy) {
+            RunningTeam running(settings(workers));
+            for (int round = 0; round < 20; ++round) {
+                // The worker that slept at the network may be one of those that get busy.
+                Semaphore begun{0}, end{0}, ended{0}, heard{0};
+                for (unsigned i = 0; i < busy; ++i) {
+                    running.team.push(make_job([&] {
+                        begun.release();
+                        expect_soon(end, "the end of a long task");
+                        ended.release();
+                    }));
+                }
+                for (unsigned i = 0; i < busy; ++i) expect_soon(begun, "a long task");
+                for (int event = 0; event < 3; ++event) {
+                    running.delegate.arrive([&] { heard.release(); });
+                    const auto before = Clock::now();
+                    expect_soon(heard, "an event beside long tasks");
+                    EXPECT_LT(Clock::now() - before, 10s);
+                }
+                end.release(busy);
+                for (unsigned i = 0; i < busy; ++i) expect_soon(ended, "the end of a task");
+            }
+        }
+    }
+}
+
+TEST(team, an_idle_one_does_next_to_nothing) {
+    Settings given = settings(2);
+    given.tick = 20ms;
+    RunningTeam running(given);
+    Semaphore warm{0};
+    running.team.push(make_job([&] { warm.release(); }));
+    expect_soon(warm, "the first task");
+    const auto wait_for_ticks = [&](std::uint64_t more) {
+        const std::uint64_t first = running.delegate.ticks.load();
+        const Time deadline = Clock::now() + patience;
+        while (running.delegate.ticks.load() < first + more && Clock::now() < deadline) {
+            std::this_thread::yield();
+        }
+        return running.delegate.ticks.load() - first;
+    };
+    wait_for_ticks(5);
+    const std::uint64_t polls = running.delegate.polls.load();
+    const std::uint64_t sleeps = running.delegate.sleeps.load();
+    const std::uint64_t ticks = wait_for_ticks(20);
+    ASSERT_GE(ticks, 20U);
+    EXPECT_LE(running.delegate.polls.load() - polls, ticks * 12);
+    EXPECT_LE(running.delegate.sleeps.load() - sleeps, ticks * 4);
+}
+
+/// A wait of a fiber that other threads end.
+struct Nap {
+    explicit Nap(Team& team) : sleeper(team.sleeper(thread)) {}
+    std::binary_semaphore thread{0};
+    Sleeper sleeper;
+};
+
+TEST(team, suspends_and_resumes_from_other_threads) {
+    for (const unsigned workers : {1U, 3U}) {
+        RunningTeam running(settings(workers));
+        constexpr int tasks = 200, naps = 20;
+        std::mutex mutex;
+        std::vector<Sleeper> sleeping;
+        Semaphore any{0}, done{0};
+        std::atomic<bool> over{false};
+        const auto waker = [&](unsigned seed) {
+            std::mt19937 random(seed);
+            while (!over.load()) {
+                if (!any.try_acquire_for(10ms)) continue;
+                Sleeper chosen;
+                {
+                    std::lock_guard guard(mutex);
+                    std::swap(sleeping[random() % sleeping.size()], sleeping.back());
+                    chosen = sleeping.back();
+                    sleeping.pop_back();
+                }
+                Team::wake(chosen);
+            }
+        };
+        std::vector<std::thread> wakers;
+        for (unsigned i = 0; i < 2; ++i) wakers.emplace_back(waker, i);
+        for (int i = 0; i < tasks; ++i) {
+            running.team.push(make_job([&] {
+                const unsigned worker = Team::worker_number();
+                for (int n = 0; n < naps; ++n) {
+                    Nap nap(running.team);
+                    {
+                        std::lock_guard guard(mutex);
+                        sleeping.push_back(nap.sleeper);
+                    }
+                    any.release();
+                    running.team.sleep(nap.sleeper);
+                    if (Team::worker_number() != worker) std::abort();  // fibers do not move
+                }
+                done.release();
+            }));
+        }
+        for (int i = 0; i < tasks; ++i) expect_soon(done, "a task that naps");
+        over = true;
+        for (std::thread& thread : wakers) thread.join();
+        EXPECT_EQ(running.team.suspended(), 0U);
+    }
+}
+
+TEST(team, wakes_threads_that_are_not_its_own) {
+    RunningTeam running(settings(1));
+    for (int i = 0; i < 500; ++i) {
+        Nap nap(running.team);
+        ASSERT_EQ(nap.sleeper.worker, nullptr);
+        running.team.push(make_job([&] { Team::wake(nap.sleeper); }));
+        running.team.sleep(nap.sleeper);
+    }
+}
+
+TEST(team, yields_to_what_is_ready) {
+    RunningTeam running(settings(1));
+    Semaphore done{0};
+    std::vector<int> order;
+    running.team.push(make_job([&] {
+        running.team.push(make_job([&] { order.push_back(1); }));
+        running.team.push(make_job([&] { order.push_back(2); }));
+        while (order.size() < 2) running.team.yield();
+        done.release();
+    }));
+    expect_soon(done, "the task that yields");
+    EXPECT_EQ(order, (std::vector<int>{1, 2}));
+}
+
+TEST(team, keeps_frames_with_their_fibers) {
+    RunningTeam running(settings(1));
+    Semaphore done{0};
+    for (int i = 0; i < 50; ++i) {
+        running.team.push(make_job([&] {
+            int own = 0;
+            auto* const mine = reinterpret_cast<Frame*>(&own);
+            Team::frame() = mine;
+            for (int n = 0; n < 20; ++n) {
+                running.team.yield();
+                if (Team::frame() != mine) std::abort();
+            }
+            Team::frame() = nullptr;
+            done.release();
+        }));
+    }
+    for (int i = 0; i < 50; ++i) expect_soon(done, "a task that yields");
+}
+
+TEST(team, handles_exceptions_across_suspensions) {
+    RunningTeam running(settings(2));
+    Semaphore done{0};
+    std::atomic<int> right{0};
+    for (int i = 0; i < 200; ++i) {
+        running.team.push(make_job([&, i] {
+            try {
+                try {
+                    throw std::runtime_error("outer " + std::to_string(i));
+                } catch (const std::exception&) {
+                    running.team.yield();
+                    try {
+                        throw std::runtime_error("inner " + std::to_string(i));
+                    } catch (const std::exception& inner) {
+                        running.team.yield();
+                        if (inner.what() == "inner " + std::to_string(i)) right.fetch_add(1);
+                    }
+                    throw;
+                }
+            } catch (const std::exception& outer) {
+                if (outer.what() == "outer " + std::to_string(i)) right.fetch_add(1);
+            }
+            done.release();
+        }));
+    }
+    for (int i = 0; i < 200; ++i) expect_soon(done, "a task that throws");
+    EXPECT_EQ(right.load(), 400);
+}
+
+TEST(team, ends_after_all_that_was_suspended_has_ended) {
+    for (const unsigned workers : {1U, 3U}) {
+        RunningTeam running(settings(workers));
+        constexpr int tasks = 100;
+        std::mutex mutex;
+        std::vector<Sleeper> sleeping;
+        Semaphore asleep{0};
+        std::atomic<int> ended{0};
+        for (int i = 0; i < tasks; ++i) {
+            running.team.push(make_job([&] {
+                Nap nap(running.team);
+                {
+                    std::lock_guard guard(mutex);
+                    sleeping.push_back(nap.sleeper);
+                }
+                asleep.release();
+                running.team.sleep(nap.sleeper);
+                if (running.team.stopping()) ended.fetch_add(1);
+            }));
+        }
+        for (int i = 0; i < tasks; ++i) expect_soon(asleep, "a task that sleeps");
+        running.team.stop();
+        for (const Sleeper& sleeper : sleeping) Team::wake(sleeper);
+        running.stop();
+        EXPECT_EQ(ended.load(), tasks);
+    }
+}
+
+TEST(team, drops_what_was_not_begun_when_it_stops) {
+    RunningTeam running(settings(1));
+    Semaphore begun{0}, end{0};
+    std::atomic<int> run{0};
+    running.team.push(make_job([&] {
+        begun.release();
+        expect_soon(end, "the end of the first task");
+    }));
+    expect_soon(begun, "the first task");
+    for (int i = 0; i < 10; ++i) running.team.push(make_job([&] { run.fetch_add(1); }));
+    running.team.stop();
+    end.release();
+    running.stop();
+    EXPECT_EQ(run.load(), 0);
+}
+
+TEST(team, starts_and_stops_often) {
+    for (int i = 0; i < 100; ++i) {
+        RunningTeam running(settings(1 + static_cast<unsigned>(i) % 3));
+    }
+}
+
+TEST(team, rings_alarms) {
+    struct Bell final : Alarm {
+        void expire() noexcept override { rung.release(); }
+        Semaphore rung{0};
+    };
+    RunningTeam running(settings(1));
+    for (int i = 0; i < 50; ++i) {
+        Bell bell;
+        const auto [key, first] = running.team.timers().add(Clock::now() + 1ms, bell);
+        if (first) running.team.timers_changed();
+        expect_soon(bell.rung, "an alarm");
+        running.team.timers().remove(key);
+    }
+}
+
+}  // namespace
+}  // namespace mobula::worker
