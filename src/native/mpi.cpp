@@ -107,8 +107,9 @@ std::string mpi_version() {
     char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
     int length = 0;
     MPI_Get_library_version(text, &length);
-    std::string line(text, static_cast<std::size_t>(length));
-    return line.substr(0, line.find('\n'));
+    // Some libraries count the end of the text in `length`; what follows name and number is noise.
+    const std::string line(text);
+    return line.substr(0, line.find_first_of(",\n"));
 }
 
 }  // namespace mobula::native
