@@ -209,7 +209,7 @@ double perftest(bool first, const std::string& options, int column) {
 }
 
 struct Floors {
-    double latency_us = 0, rate = 0, batch_rate = 0;
+    double latency_us = 0, rate = 0, batch_rate = 0, large_gb_per_s = 0;
 };
 
 /// The settings without which UCX falls back to TCP when errors are to be reported.
@@ -220,6 +220,8 @@ Floors measure_floors(bool first) {
     floors.latency_us = perftest(first, "-t ucp_am_lat -s 64 -n 30000 -w 1000", 1);
     floors.rate = perftest(first, "-t ucp_am_bw -s 64 -n 200000 -w 1000", 6) / 1e6;
     floors.batch_rate = perftest(first, "-t ucp_am_bw -s 8000 -n 50000 -w 1000", 6) / 1e6;
+    floors.large_gb_per_s =
+        perftest(first, "-t ucp_am_bw -s 1048576 -n 1000 -w 20", 5) * 1.048576e-3;
     return floors;
 }
 
@@ -241,13 +243,15 @@ void print_streams(const Job& job, const Floors& floors) {
                 floors.rate, floors.batch_rate, floors.batch_rate * (8000.0 / 72));
 }
 
-void print_fetch(const Job& job, const char* verb) {
+void print_fetch(const Job& job, const Floors& floors, const char* verb) {
     const double fetched = fetch_gb_per_s(job, std::size_t{64} << 20U);
     job.meet();
     if (!job.first) return;
     const double copy = memcpy_gb_per_s(std::size_t{64} << 20U);
-    std::printf("fetch of 64 MiB by %s: %.1f GB/s; memcpy: %.1f GB/s; ratio %.2f\n", verb, fetched,
-                copy, fetched / copy);
+    std::printf("fetch of 64 MiB by %s: %.1f GB/s; ucp_am_bw at 1 MiB: %.1f GB/s, ratio %.2f; memcpy: "
+                "%.1f GB/s, ratio %.2f\n",
+                verb, fetched, floors.large_gb_per_s, fetched / floors.large_gb_per_s, copy,
+                fetched / copy);
 }
 
 }  // namespace
@@ -264,7 +268,7 @@ int main(int argc, char** argv) {
     const bool first = cluster->self() == Rank{0};
     std::byte* block = cluster->arena().allocate(std::size_t{128} << 20U);
     std::memset(block, 1, std::size_t{128} << 20U);
-    const Floors floors = part == "all" ? measure_floors(first) : Floors{};
+    const Floors floors = part == "all" || part == "fetch" ? measure_floors(first) : Floors{};
     Counter counter;
     cluster->start(counter);
     const Job job{*cluster, counter, cluster->transport(), first, first ? Rank{1} : Rank{0}};
@@ -275,6 +279,6 @@ int main(int argc, char** argv) {
     job.meet();
     if (wants("trip")) print_round_trips(job, floors);
     if (wants("stream")) print_streams(job, floors);
-    if (wants("fetch")) print_fetch(job, verb);
+    if (wants("fetch")) print_fetch(job, floors, verb);
     return cluster->finish(Clock::now() + std::chrono::seconds(10)) ? 0 : 1;
 }

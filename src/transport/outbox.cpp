@@ -60,7 +60,10 @@ void BatchPool::give_back(Batch* batch) noexcept {
 }
 
 Outbox::Outbox(std::size_t ranks, std::size_t batch_bytes)
-    : ranks_(ranks), lanes_(std::make_unique<Lane[]>(ranks)), pool_(batch_bytes, 256 + 4 * ranks) {
+    : ranks_(ranks),
+      batch_bytes_(batch_bytes),
+      lanes_(std::make_unique<Lane[]>(ranks)),
+      pool_(batch_bytes, 256 + 4 * ranks) {
     for (std::size_t r = 0; r < ranks; ++r) lanes_[r].to = Rank{static_cast<std::uint32_t>(r)};
 }
 
@@ -76,15 +79,20 @@ bool Outbox::append(Rank to, std::span<const std::byte> record) {
     {
         const std::lock_guard guard(lane.lock);
         if (lane.closed) return false;
-        Batch* batch = lane.open;
-        if (batch == nullptr || batch->used + space > batch->capacity ||
-            batch->records == batch_records_max) {
-            batch = make_room(lane, space, became_full);
+        if (space > batch_bytes_ - sizeof(BatchHeader)) {
+            append_parts(lane, record);
+            became_full = true;
+        } else {
+            Batch* batch = lane.open;
+            if (batch == nullptr || batch->used + space > batch->capacity ||
+                batch->records == batch_records_max) {
+                batch = make_room(lane, became_full);
+            }
+            put_record(batch->bytes() + batch->used, record);
+            batch->used += static_cast<std::uint32_t>(space);
+            ++batch->records;
+            count(lane, static_cast<std::ptrdiff_t>(space));
         }
-        put_record(batch->bytes() + batch->used, record);
-        batch->used += static_cast<std::uint32_t>(space);
-        ++batch->records;
-        count(lane, static_cast<std::ptrdiff_t>(space));
         newly_dirty = !lane.listed;
         lane.listed = true;
     }
@@ -92,19 +100,41 @@ bool Outbox::append(Rank to, std::span<const std::byte> record) {
     return became_full;
 }
 
-Batch* Outbox::make_room(Lane& lane, std::size_t space, bool& became_full) {
-    Batch* fresh = pool_.take(space);
-    fresh->to = lane.to;
-    if (Batch* full = std::exchange(lane.open, fresh)) {
-        if (lane.full_first == nullptr) {
-            lane.full_first = full;
-        } else {
-            lane.full_last->next = full;
-        }
-        lane.full_last = full;
+Batch* Outbox::make_room(Lane& lane, bool& became_full) {
+    if (lane.open != nullptr) {
+        put_full(lane, std::exchange(lane.open, nullptr));
         became_full = true;
     }
-    return fresh;
+    lane.open = pool_.take(0);
+    lane.open->to = lane.to;
+    return lane.open;
+}
+
+void Outbox::put_full(Lane& lane, Batch* full) noexcept {
+    (lane.full_first == nullptr ? lane.full_first : lane.full_last->next) = full;
+    lane.full_last = full;
+}
+
+void Outbox::append_parts(Lane& lane, std::span<const std::byte> record) {
+    // What was appended before goes before.
+    if (lane.open != nullptr && lane.open->records > 0) {
+        put_full(lane, std::exchange(lane.open, nullptr));
+    }
+    const std::size_t part_bytes = batch_bytes_ - part_overhead;
+    for (std::size_t at = 0; at < record.size(); at += part_bytes) {
+        const auto bytes = record.subspan(at, std::min(part_bytes, record.size() - at));
+        const PartPrefix prefix{static_cast<std::uint32_t>(record.size()),
+                                static_cast<std::uint32_t>(at)};
+        Batch* part = pool_.take(0);
+        part->to = lane.to;
+        part->format = BatchHeader::part_format;
+        part->records = at == 0 ? 1 : 0;
+        std::memcpy(part->bytes() + part->used, &prefix, sizeof prefix);
+        std::memcpy(part->bytes() + part_overhead, bytes.data(), bytes.size());
+        part->used = static_cast<std::uint32_t>(part_overhead + bytes.size());
+        count(lane, static_cast<std::ptrdiff_t>(part->used - sizeof(BatchHeader)));
+        put_full(lane, part);
+    }
 }
 
 void Outbox::list(Lane& lane) noexcept {

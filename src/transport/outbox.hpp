@@ -22,7 +22,8 @@ struct alignas(64) Batch {
     Batch* next = nullptr;
     void* network = nullptr;  ///< who has it in flight
     Rank to{};
-    std::uint32_t records = 0;
+    std::uint32_t records = 0;  ///< that begin in it
+    std::uint16_t format = BatchHeader::batch_format;
     std::uint32_t capacity = 0;  ///< bytes, the header included
     std::uint32_t used = 0;      ///< bytes, the header included
 
@@ -61,6 +62,7 @@ private:
     static void clear(Batch* batch) noexcept {
         batch->next = nullptr;
         batch->records = 0;
+        batch->format = BatchHeader::batch_format;
         batch->used = sizeof(BatchHeader);
     }
 
@@ -136,14 +138,16 @@ private:
         std::atomic<std::size_t> waiting_bytes{0};  ///< written under the lock
     };
 
-    Batch* make_room(Lane& lane, std::size_t space, bool& became_full);
+    Batch* make_room(Lane& lane, bool& became_full);
+    void put_full(Lane& lane, Batch* full) noexcept;
+    void append_parts(Lane& lane, std::span<const std::byte> record);
     void list(Lane& lane) noexcept;
 
     template <class May>
     Batch* next_batch(Lane& lane, May& may, bool& more) {
         const std::lock_guard guard(lane.lock);
         Batch* batch = lane.full_first != nullptr ? lane.full_first : lane.open;
-        if (batch == nullptr || batch->records == 0) {
+        if (batch == nullptr || (batch == lane.open && batch->records == 0)) {
             lane.listed = more = false;
             return nullptr;
         }
@@ -181,6 +185,7 @@ private:
     static constexpr std::uint32_t copied_bytes_max = 256;
 
     const std::size_t ranks_;
+    const std::size_t batch_bytes_;
     std::unique_ptr<Lane[]> lanes_;
     std::atomic<Lane*> dirty_{nullptr};
     BatchPool pool_;

@@ -66,7 +66,8 @@ void UcxNet::post(Batch* batch) {
     Link& link = links_[index(batch->to)];
     const BatchHeader header{static_cast<std::uint32_t>(index(self_)),
                              static_cast<std::uint32_t>(index(incarnation_)),
-                             link.next_sequence++, static_cast<std::uint16_t>(batch->records)};
+                             link.next_sequence++, static_cast<std::uint16_t>(batch->records),
+                             batch->format};
     std::memcpy(batch->bytes(), &header, sizeof header);
     hand_over(link, batch, MessageId::batch);
 }
@@ -89,7 +90,7 @@ void UcxNet::hand_over(Link& link, Batch* batch, MessageId id) {
     ucp_request_param_t param{};
     param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
                          UCP_OP_ATTR_FIELD_FLAGS;
-    // Eager whatever the size: a rendezvous would overtake and be overtaken.
+    // All fit in one fragment. A rendezvous would overtake and be overtaken.
     param.flags = UCP_AM_SEND_FLAG_EAGER;
     param.cb.send = &on_sent;
     param.user_data = batch;

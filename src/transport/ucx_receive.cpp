@@ -104,11 +104,11 @@ void UcxTransportImpl::receive_batch(std::span<const std::byte> message) {
     while (!inbound.early.empty()) {
         const auto next = inbound.early.find(inbound.expected);
         if (next == inbound.early.end()) break;
-        const auto words = std::move(next->second);
+        const Early early = std::move(next->second);
         inbound.early.erase(next);
-        inbound.early_bytes -= words.size() * sizeof words[0];
+        inbound.early_bytes -= early.bytes;
         ++inbound.expected;
-        deliver(from, std::as_bytes(std::span(words)));
+        deliver(from, std::as_bytes(std::span(early.words)).first(early.bytes));
     }
 }
 
@@ -123,14 +123,35 @@ void UcxTransportImpl::stash(Rank from, std::uint32_t sequence,
             from, fmt::format("its messages are out of order: number {} came instead of {}",
                               sequence, inbound.expected));
     }
-    inbound.early.emplace(sequence, aligned_copy(message));
+    inbound.early.emplace(sequence, Early{aligned_copy(message), message.size()});
 }
 
 void UcxTransportImpl::deliver(Rank from, std::span<const std::byte> message) {
-    add(sums_.records_received, batch_header(message).records);
+    const BatchHeader header = batch_header(message);
+    add(sums_.records_received, header.records);
+    if (header.format == BatchHeader::part_format) return join_part(from, message);
     for_each_record(message, [this, from](std::span<const std::byte> record) {
         delegate_->on_record(from, record);
     });
+}
+
+void UcxTransportImpl::join_part(Rank from, std::span<const std::byte> message) {
+    Inbound& inbound = inbound_[index(from)];
+    const PartPrefix prefix = part_prefix(message);
+    const auto bytes = message.subspan(part_overhead);
+    if (prefix.offset != inbound.partial_bytes || prefix.record_bytes > record_bytes_max) {
+        return net_.note_failure(from, "it sent a part that does not fit to those before");
+    }
+    if (prefix.offset == 0) inbound.partial.resize((prefix.record_bytes + 7) / 8);
+    const auto record = std::as_writable_bytes(std::span(inbound.partial));
+    if (prefix.record_bytes > record.size()) {
+        return net_.note_failure(from, "it sent parts of records of different sizes");
+    }
+    std::memcpy(record.data() + prefix.offset, bytes.data(), bytes.size());
+    inbound.partial_bytes += bytes.size();
+    if (inbound.partial_bytes < prefix.record_bytes) return;
+    inbound.partial_bytes = 0;
+    delegate_->on_record(from, record.first(prefix.record_bytes));
 }
 
 void UcxTransportImpl::receive_control(std::span<const std::byte> message) {

@@ -19,6 +19,9 @@ constexpr auto nap_with_messages_in_flight = std::chrono::milliseconds(1);
 // Another thread has the turn: it progresses now, but need not do so again.
 constexpr auto nap_while_another_progresses = std::chrono::microseconds(500);
 
+// One fragment on every network: TCP takes 8192 bytes with UCX's own headers, shared memory more.
+constexpr std::size_t batch_bytes_max = 8128;
+
 void add(std::atomic<std::uint64_t>& sum, std::uint64_t n) noexcept {
     // Only the holder of the turn writes, so no locked instruction is needed.
     sum.store(sum.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
@@ -29,8 +32,8 @@ const Settings& checked(const Settings& settings) {
     if (!verb.empty() && verb != "map" && verb != "get" && verb != "push") {
         throw std::invalid_argument("force_verb is '" + verb + "'; it can be map, get or push");
     }
-    if (settings.batch_bytes < 256 || settings.batch_bytes > Transport::record_bytes_max) {
-        throw std::invalid_argument("batch_bytes must be from 256 to 1048576");
+    if (settings.batch_bytes < 256 || settings.batch_bytes > batch_bytes_max) {
+        throw std::invalid_argument("batch_bytes must be from 256 to 8128");
     }
     if (settings.chunk_bytes < 4096 || settings.chunks_in_flight == 0) {
         throw std::invalid_argument("chunk_bytes must be at least 4096, chunks_in_flight 1");

@@ -44,11 +44,19 @@ public:
     [[nodiscard]] std::vector<std::string> describe() override;
 
 private:
+    /// A message that came before an earlier one, 8-byte aligned.
+    struct Early {
+        std::vector<std::uint64_t> words;
+        std::size_t bytes = 0;
+    };
+
     /// What is expected from a peer next, and what came too early.
     struct Inbound {
         std::uint32_t expected = 0;
-        std::map<std::uint32_t, std::vector<std::uint64_t>> early;  ///< by sequence, aligned copies
+        std::map<std::uint32_t, Early> early;  ///< by sequence
         std::size_t early_bytes = 0;
+        std::vector<std::uint64_t> partial;  ///< of a large record, 8-byte aligned
+        std::size_t partial_bytes = 0;       ///< that have come
     };
 
     /// The same sums as Counters; written by the holder of the turn, read by anybody.
@@ -71,6 +79,7 @@ private:
     void distrust(std::span<const std::byte> message, std::string_view fault);
     void receive_batch(std::span<const std::byte> message);
     void deliver(Rank from, std::span<const std::byte> message);
+    void join_part(Rank from, std::span<const std::byte> message);
     void stash(Rank from, std::uint32_t sequence, std::span<const std::byte> message);
     void receive_control(std::span<const std::byte> message);
 

@@ -45,6 +45,7 @@ std::vector<Bytes> records_of(const Bytes& batch) {
 std::size_t read_all(const Bytes& message) {
     std::size_t sum = 0;
     if (!batch_fault(message).empty()) return 0;
+    if (batch_header(message).format == BatchHeader::part_format) return message.size();
     for_each_record(message, [&](std::span<const std::byte> record) {
         for (const std::byte byte : record) sum += static_cast<std::size_t>(byte);
     });
@@ -110,6 +111,7 @@ TEST(Batch, SurvivesRandomBytes) {
             // Half of them get past the header, with lengths that are nearly believable.
             BatchHeader header;
             header.records = static_cast<std::uint16_t>(random() % 4);
+            if (random() % 4 == 0) header.format = BatchHeader::part_format;
             std::memcpy(message.data(), &header, sizeof header);
             for (std::size_t at = sizeof header; at + 8 <= message.size(); at += 8) {
                 const RecordPrefix prefix{static_cast<std::uint32_t>(random() % 64), 0};
@@ -121,6 +123,24 @@ TEST(Batch, SurvivesRandomBytes) {
         if (control_fault(message).empty()) (void)control_header(message);
     }
     EXPECT_GT(believed, 0) << "the random messages never reach the reader";
+}
+
+TEST(Part, IsRefusedWhenItEndsBeyondItsRecord) {
+    Bytes message(part_overhead + 10);
+    const auto fault_with = [&](std::uint32_t record_bytes, std::uint32_t offset) {
+        BatchHeader header;
+        header.format = BatchHeader::part_format;
+        const PartPrefix prefix{record_bytes, offset};
+        std::memcpy(message.data(), &header, sizeof header);
+        std::memcpy(message.data() + sizeof header, &prefix, sizeof prefix);
+        return batch_fault(message);
+    };
+    EXPECT_EQ(fault_with(10, 0), "");
+    EXPECT_EQ(fault_with(1000, 990), "");
+    EXPECT_NE(fault_with(9, 0), "");
+    EXPECT_NE(fault_with(1000, 991), "");
+    EXPECT_NE(fault_with(1000, 0xFFFFFFFF), "") << "offsets do not wrap";
+    EXPECT_NE(batch_fault(std::span(message).first(part_overhead)), "") << "no bytes";
 }
 
 TEST(Control, IsRefusedWhenItIsNone) {

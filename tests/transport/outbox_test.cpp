@@ -102,18 +102,38 @@ TEST(Outbox, HoldsBackWhatTheNetworkDoesNotTake) {
     EXPECT_EQ(outbox.waiting_bytes(Rank{1}), 0U);
 }
 
-TEST(Outbox, SendsALargeRecordAlone) {
-    Outbox outbox(2, batch_bytes);
-    const std::vector<std::byte> large(100 * batch_bytes);
-    std::vector<std::uint32_t> records;
-    (void)outbox.append(Rank{1}, std::span(large).first(8));
-    EXPECT_TRUE(outbox.append(Rank{1}, large));
-    EXPECT_TRUE(outbox.append(Rank{1}, std::span(large).first(8)));
-    outbox.take(always, [&](Batch* batch) {
-        records.push_back(batch->records);
-        outbox.recycle(batch);
-    });
-    EXPECT_EQ(records, (std::vector<std::uint32_t>{1, 1, 1}));
+TEST(Outbox, SendsALargeRecordInParts) {
+    for (const std::size_t size : {batch_bytes - 23, batch_bytes, 7 * batch_bytes + 5}) {
+        Outbox outbox(2, batch_bytes);
+        std::vector<std::byte> large(size);
+        for (std::size_t at = 0; at < size; ++at) large[at] = static_cast<std::byte>(at * 7);
+        (void)outbox.append(Rank{1}, std::span(large).first(8));
+        EXPECT_TRUE(outbox.append(Rank{1}, large));
+        (void)outbox.append(Rank{1}, std::span(large).first(8));
+        std::vector<std::byte> joined;
+        std::uint32_t records = 0;
+        std::vector<bool> is_part;
+        outbox.take(always, [&](Batch* batch) {
+            BatchHeader header;
+            header.records = static_cast<std::uint16_t>(batch->records);
+            header.format = batch->format;
+            std::memcpy(batch->bytes(), &header, sizeof header);
+            EXPECT_LE(batch->used, batch_bytes);
+            EXPECT_EQ(batch_fault(batch->message()), "");
+            is_part.push_back(batch->format == BatchHeader::part_format);
+            if (is_part.back()) {
+                EXPECT_EQ(part_prefix(batch->message()).offset, joined.size());
+                const auto bytes = batch->message().subspan(part_overhead);
+                joined.insert(joined.end(), bytes.begin(), bytes.end());
+            }
+            records += batch->records;
+            outbox.recycle(batch);
+        });
+        EXPECT_EQ(joined, large);
+        EXPECT_EQ(records, 3U);
+        EXPECT_FALSE(is_part.front() || is_part.back()) << "order is kept";
+        EXPECT_EQ(outbox.waiting_bytes(Rank{1}), 0U);
+    }
 }
 
 TEST(Outbox, DropsWhatIsForTheDead) {

@@ -4,6 +4,7 @@
 // receiver and number, so that any mix-up shows. Arguments: "spin" or "sleep".
 #include <sys/resource.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 
@@ -99,6 +100,42 @@ void ring(Transport& transport, Recorder& recorder, Pace pace) {
     expect(meet_again(transport, recorder, pace), "all have seen the token");
 }
 
+/// Threads send and flush, some also drive, while the main thread drives or sleeps: whatever thread
+/// hands a record over, it leaves without another call, and each thread's records stay in order.
+void many_threads(Transport& transport, Recorder& recorder, Pace pace) {
+    constexpr std::uint32_t threads = 3;
+    constexpr std::uint64_t count = 3000;
+    const auto self = static_cast<std::uint32_t>(index(transport.self()));
+    std::vector<std::uint64_t> next(transport.ranks() * threads);
+    bool sound = true;
+    std::atomic<std::uint64_t> whole{0};
+    recorder.hear = [&](Rank from, std::span<const std::byte> record) {
+        Numbered head{};
+        std::memcpy(&head, record.data(), sizeof head);
+        sound = sound && head.number == next[index(from) * threads + head.to]++;
+        ++whole;
+    };
+    expect(meet_again(transport, recorder, pace), "all are ready for the threads");
+    std::vector<std::thread> senders;
+    for (std::uint32_t thread = 0; thread < threads; ++thread) {
+        senders.emplace_back([&, thread] {
+            for (std::uint64_t n = 0; n < count; ++n) {
+                const Numbered head{self, thread, n};
+                for (std::uint32_t to = 0; to < transport.ranks(); ++to) {
+                    if (to != self) transport.send(Rank{to}, std::as_bytes(std::span(&head, 1)));
+                }
+                if (n % 10 == thread || n + 1 == count) transport.flush();
+                if (thread == 2) (void)transport.progress();
+            }
+        });
+    }
+    const std::uint64_t expected = count * threads * (transport.ranks() - 1);
+    expect(drive(transport, pace, [&] { return whole == expected; }), "all threads' records come");
+    for (auto& sender : senders) sender.join();
+    expect(sound, "each thread's records are in order");
+    expect(meet_again(transport, recorder, pace), "all have the threads' records");
+}
+
 double cpu_seconds() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
@@ -162,6 +199,7 @@ int main(int argc, char** argv) {
     }
     if (transport.ranks() > 1) all_to_all(transport, recorder, pace);
     if (transport.ranks() > 1) ring(transport, recorder, pace);
+    if (transport.ranks() > 1) many_threads(transport, recorder, pace);
     lanes(transport);
     wake_up(transport);
     idle(transport, recorder);
