@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include <mobula/archive.hpp>
 #include <mobula/error.hpp>
 
 namespace mobula::graph {

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Goal: a task is ready exactly once, whenever and wherever its inputs arrive; failures of inputs
+// are found and passed on; scopes tell children of a cancelled parent. Method: every order of
+// arrival, before and after the task begins to wait, then arrivals from threads.
+
+#include "graph/task.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include <mobula/archive.hpp>
+
+#include "support/small_engine.hpp"
+
+namespace mobula::graph {
+namespace {
+
+constexpr std::size_t inputs = 4;
+
+struct Arguments {
+    std::array<Input, inputs> input;
+};
+
+const detail::TypeInfo* const result_types[]{&detail::type_info<int>, &detail::type_info<int>};
+
+const FunctionInfo info{
+    [] { return std::string("join"); }, sizeof(Arguments), 2, false, result_types,
+    [](detail::Task&, void*, void*) {},
+    [](void* place, detail::InputVisitor visitor, void* context) {
+        for (Input& input : static_cast<Arguments*>(place)->input) visitor(input, context);
+    },
+    [](const void*, detail::Writer&) {}, [](detail::Reader&, void*) {},
+    [](void* place) noexcept {
+        for (const Input& input : static_cast<Arguments*>(place)->input) CellPtr{input.cell};
+    },
+    nullptr};
+
+std::atomic<int> made_ready{0};
+
+const InputEvents events{
+    [](detail::Waiter& waiter) noexcept {
+        if (arrived(*static_cast<Input&>(waiter).task)) made_ready.fetch_add(1);
+    },
+    [](Object&, bool) { FAIL() << "no other rank knows the object"; }};
+
+/// A task and the objects that it waits for.
+struct Case {
+    Case() {
+        new (arguments(task)) Arguments;
+        for (std::size_t i = 0; i < inputs; ++i) {
+            objects[i] = new_object(2);
+            static_cast<Arguments*>(arguments(task))->input[i].cell = objects[i];
+        }
+    }
+    ~Case() {
+        for (Object* object : objects) CellPtr{object};
+        for (std::uint32_t i = 0; i < 2; ++i) CellPtr{task.results(i)};
+        destroy_arguments(task);
+        free_task(task);
+    }
+    Case(const Case&) = delete;
+    Case& operator=(const Case&) = delete;
+
+    Task& task = *new_task(info, 2);
+    std::array<Object*, inputs> objects{};
+};
+
+void finish(Object& object) {
+    new (make_place(object, detail::type_info<int>)) int(1);
+    complete(object);
+}
+
+void fail_with(Object& object, const char* message) {
+    auto failure = std::make_shared<Failure>();
+    failure->message = message;
+    failure->function = "source";
+    fail(object, failure);
+}
+
+TEST(tasks, are_ready_once_in_every_order_of_arrival) {
+    std::array<std::size_t, inputs> order{0, 1, 2, 3};
+    do {
+        for (std::size_t before = 0; before <= inputs; ++before) {
+            made_ready = 0;
+            Case each;
+            for (std::size_t i = 0; i < before; ++i) finish(*each.objects[order[i]]);
+            EXPECT_EQ(await_inputs(each.task, false, events), before == inputs);
+            for (std::size_t i = before; i < inputs; ++i) {
+                EXPECT_EQ(made_ready.load(), 0);
+                finish(*each.objects[order[i]]);
+            }
+            EXPECT_EQ(made_ready.load(), before == inputs ? 0 : 1);
+        }
+    } while (std::next_permutation(order.begin(), order.end()));
+}
+
+TEST(tasks, wait_for_existence_first_and_for_bytes_then) {
+    made_ready = 0;
+    Case each;
+    for (Object* object : each.objects) static_cast<void>(locate(*object));
+    EXPECT_TRUE(await_inputs(each.task, false, events));
+    EXPECT_FALSE(await_inputs(each.task, true, events));
+    for (Object* object : each.objects) fail_with(*object, "lost");
+    EXPECT_EQ(made_ready.load(), 1);
+}
+
+TEST(tasks, an_input_that_comes_twice_counts_twice) {
+    made_ready = 0;
+    Case each;
+    auto& input = static_cast<Arguments*>(arguments(each.task))->input;
+    CellPtr{input[1].cell};
+    input[1].cell = CellPtr::share(*each.objects[0]).release();
+    EXPECT_FALSE(await_inputs(each.task, false, events));
+    finish(*each.objects[2]);
+    finish(*each.objects[3]);
+    EXPECT_EQ(made_ready.load(), 0);
+    finish(*each.objects[0]);
+    EXPECT_EQ(made_ready.load(), 1);
+}
+
+TEST(tasks, are_ready_once_when_threads_race) {
+    for (int round = 0; round < 500; ++round) {
+        made_ready = 0;
+        Case each;
+        std::atomic<bool> go{false};
+        std::vector<std::thread> threads;
+        for (Object* object : each.objects) {
+            threads.emplace_back([&go, object] {
+                while (!go.load()) std::this_thread::yield();
+                finish(*object);
+            });
+        }
+        go = true;
+        const bool at_once = await_inputs(each.task, false, events);
+        for (std::thread& thread : threads) thread.join();
+        ASSERT_EQ(made_ready.load() + (at_once ? 1 : 0), 1);
+    }
+}
+
+TEST(tasks, find_the_failure_of_an_input) {
+    for (std::size_t which = 0; which < inputs; ++which) {
+        Case each;
+        EXPECT_EQ(failed_input(each.task), nullptr);
+        for (std::size_t i = 0; i < inputs; ++i) {
+            if (i == which) {
+                fail_with(*each.objects[i], "broken");
+            } else {
+                finish(*each.objects[i]);
+            }
+        }
+        const FailurePtr failure = failed_input(each.task);
+        ASSERT_NE(failure, nullptr);
+        EXPECT_EQ(failure->message, "broken");
+        EXPECT_EQ(failure_passed_on(*failure, "join")->chain, std::vector<std::string>{"join"});
+    }
+}
+
+TEST(tasks, free_their_objects_with_the_last_reference) {
+    const std::uint64_t before = test::objects_disposed.load();
+    { const Case each; }
+    EXPECT_EQ(test::objects_disposed.load() - before, inputs + 2);
+}
+
+TEST(tasks, advance_unless_they_are_over) {
+    Case each;
+    EXPECT_TRUE(each.task.advance(Task::Phase::queued));
+    each.task.phase = Task::Phase::over;
+    EXPECT_FALSE(each.task.advance(Task::Phase::running));
+    EXPECT_EQ(each.task.phase.load(), Task::Phase::over);
+}
+
+TEST(scopes, a_cancelled_parent_cancels_all_below_and_nothing_above) {
+    auto* const root = new Scope(nullptr);
+    auto* const middle = new Scope(root);
+    auto* const leaf = new Scope(middle);
+    auto* const sibling = new Scope(root);
+    middle->cancel();
+    EXPECT_FALSE(root->cancelled());
+    EXPECT_TRUE(middle->cancelled());
+    EXPECT_TRUE(leaf->cancelled());
+    EXPECT_FALSE(sibling->cancelled());
+    // The leaf keeps its parents alive.
+    Scope::release(root);
+    Scope::release(middle);
+    EXPECT_TRUE(leaf->cancelled());
+    Scope::release(leaf);
+    Scope::release(sibling);
+    Scope::release(nullptr);
+}
+
+TEST(scopes, a_long_chain_ends_without_a_deep_stack) {
+    Scope* scope = new Scope(nullptr);
+    for (int i = 0; i < 200000; ++i) {
+        auto* const child = new Scope(scope);
+        Scope::release(scope);
+        scope = child;
+    }
+    Scope::release(scope);
+}
+
+}  // namespace
+}  // namespace mobula::graph
