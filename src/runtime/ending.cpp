@@ -42,6 +42,7 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
             std::string reason;
             code_ = driver(reason);
             worker::Team::frame() = nullptr;
+            if (broken_.load()) leave(broken_code_);  // what was said of the end stays said
             for (std::size_t i = 0; i < network.ranks(); ++i) {
                 const auto rank = static_cast<Rank>(i);
                 if (rank != self()) network.send(rank, RecordWriter(Kind::finish));
@@ -118,7 +119,9 @@ void Engine::end_job(const std::string& sentence, int code) noexcept {
             network.send(static_cast<Rank>(i), record);
         }
         flush();
-        leave(code);
+        broken_code_ = code;
+        // The others shall hear it before this rank's end is a death to them: tick() leaves.
+        return leave_after(last_word, code);
     }
     // Rank 0 shall say it, once and with the first cause. Its goodbye, or its silence, ends this
     // rank as well.

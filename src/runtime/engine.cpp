@@ -323,8 +323,11 @@ void Engine::wake_sleeper() noexcept { network.transport().wake(); }
 
 void Engine::tick(Time now) noexcept {
     network.transport().tick(now);
+    // The second tick after the break: by then the others have heard why.
+    if (broken_.load() && index(self()) == 0 && ++ticks_broken_ > 1) leave(broken_code_);
     stall_watch.tick(now);
-    if (const int number = noted_signal(); number != 0 && !team.stopping()) {
+    if (const int number = noted_signal();
+        number != 0 && !team.stopping() && !broken_.load()) {
         end_job("the job was ended by signal " + std::to_string(number) + " (" +
                     strsignal(number) + ") at rank " + std::to_string(index(self())),
                 128 + number);
