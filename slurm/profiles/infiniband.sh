@@ -12,7 +12,7 @@ export UCX_TLS=${UCX_TLS:-ib,sm,self}
 # A message may use two ports of a node that has two; with one port nothing changes.
 export UCX_MAX_RNDV_RAILS=${UCX_MAX_RNDV_RAILS:-2}
 
-# The receiver reads large payloads itself, which needs no processor of the sender while it computes.
+# The receiver reads large payloads itself, which leaves the sender to its computing.
 export UCX_RNDV_SCHEME=${UCX_RNDV_SCHEME:-get_zcopy}
 
 # Open MPI introduces the ranks to each other over the same network.

@@ -5,7 +5,7 @@
 # What is set already stays as it is. Not tried on such a machine yet; the names and values are
 # checked against the installed UCX and Open MPI. Ask your site for DEVICE and TRAFFIC_CLASS.
 
-# No tcp in the list: a card that cannot do RDMA then ends the job at once and does not slow it down.
+# No tcp in the list: a card that cannot do RDMA then ends the job at once, not in slow motion.
 export UCX_TLS=${UCX_TLS:-ib,sm,self}
 
 # The index of the address that the switches route: on most RoCE v2 cards 3, and UCX 1.13 may pick

@@ -38,7 +38,11 @@ check() {
 
 # tally: the last line and the exit code, which say the same.
 tally() {
-    if $tap; then echo "1..$((passed + failed + skipped))"; else echo "$passed passed, $failed failed, $skipped skipped"; fi
+    if $tap; then
+        echo "1..$((passed + failed + skipped))"
+    else
+        echo "$passed passed, $failed failed, $skipped skipped"
+    fi
     [ "$failed" = 0 ] || exit 1
     [ "$passed" != 0 ] || $tap || exit 77
 }
@@ -71,6 +75,8 @@ own_cluster() {
     [ $code = 0 ] || { told failed up "$said"; exit 1; }
 }
 
+on() { "$cluster" exec "$@"; }
+
 # user NAME COMMAND...: as that user on the login node. A deadline for every command: a hang is a
 # failure with a name, not a test run without an end.
 user() { timeout -k 5 "${deadline_s:-90}" "$cluster" exec --user "$1" head "${@:2}"; }
@@ -81,9 +87,9 @@ try() {
     check "$1" "${@:$(($# > 1 ? 2 : 1))}"
     local node
     [ ! -e "$MOBULA_CLUSTER_DIR" ] || {
-        "$cluster" exec head sh -c 'scancel -f -u alice; scancel -f -u bob' 2>/dev/null || true
+        on head sh -c 'scancel -f -u alice; scancel -f -u bob' 2>/dev/null || true
         for node in n1 n2 n3; do "$cluster" heal $node; done
         until_deadline 60 idle || true
     }
 }
-idle() { [ "$("$cluster" exec head sinfo -h -p low -o %D:%T)" = 3:idle ]; }
+idle() { [ "$(on head sinfo -h -p low -o %D:%T)" = 3:idle ]; }

@@ -60,7 +60,9 @@ SchedulerParameters=sched_interval=1,batch_sched_delay=1,bf_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
-NodeName=n[1-$nodes] NodeAddr=10.77.0.[11-$((10 + nodes))] Sockets=$sockets CoresPerSocket=$((cpus / sockets)) ThreadsPerCore=1 RealMemory=4000 Gres=gpu:2
+NodeName=DEFAULT Sockets=$sockets CoresPerSocket=$((cpus / sockets)) ThreadsPerCore=1
+NodeName=DEFAULT RealMemory=4000 Gres=gpu:2
+NodeName=n[1-$nodes] NodeAddr=10.77.0.[11-$((10 + nodes))]
 PartitionName=low Nodes=ALL Default=YES PriorityTier=1 GraceTime=4 MaxTime=60 State=UP
 PartitionName=high Nodes=ALL PriorityTier=10 PreemptMode=OFF MaxTime=60 State=UP
 END

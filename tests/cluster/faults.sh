@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by `cluster`: the verbs that harm a cluster, mend it and tell how it is. What is wrong with
-# a link is always asked from the kernel and written down nowhere, so it cannot be out of date.
+# Sourced by `cluster`: the verbs that harm a cluster, mend it and tell how it is. What is wrong
+# with a link is always asked from the kernel and written down nowhere, so it cannot be out of date.
 
 # The cable goes first: a dying process closes its connections and so tells its
 # peers, which a machine without power cannot do.
@@ -50,7 +50,8 @@ node_heal() {
 # limiter is the root and the delay its child; without a limiter the delay is the root.
 node_limit() {
     need_node "$1"
-    [[ ${2:-} =~ ^(off|[0-9.]+[kmg]?bit)$ ]] || fail "limit: a rate like 1gbit or 'off', not '${2:-}'"
+    [[ ${2:-} =~ ^(off|[0-9.]+[kmg]?bit)$ ]] ||
+        fail "limit: a rate like 1gbit or 'off', not '${2:-}'"
     shape "$1" "$2" "$(delay_of "$1")"
 }
 node_delay() {
@@ -58,8 +59,12 @@ node_delay() {
     [[ ${2:-} =~ ^(off|[0-9.]+(us|ms|s))$ ]] || fail "delay: a time like 2ms or 'off', not '${2:-}'"
     shape "$1" "$(limit_of "$1")" "$2"
 }
-limit_of() { on head tc qdisc show dev "$1" | awk '/ tbf /{for(i=1;i<NF;i++)if($i=="rate")r=tolower($(i+1))} END{print r?r:"off"}'; }
-delay_of() { on head tc qdisc show dev "$1" | awk '/ netem /{for(i=1;i<NF;i++)if($i=="delay")d=$(i+1)} END{print d?d:"off"}'; }
+limit_of() { shape_of "$1" rate; }
+delay_of() { shape_of "$1" delay; }
+# shape_of NODE WORD: what the kernel's list of queues has behind the word, or off.
+shape_of() {
+    on head tc qdisc show dev "$1" | sed -n "s/.* $2 \([^ ]*\).*/\L\1/p" | grep . || echo off
+}
 
 shape() {
     local end host device parent error
@@ -69,10 +74,13 @@ shape() {
         parent=root
         if [ "$2" != off ]; then
             # The burst holds a few of the 64 KB packets that the kernel hands over at once.
-            on "$host" tc qdisc add dev "$device" root handle 1: tbf rate "$2" burst 256kb latency 50ms
+            on "$host" tc qdisc add dev "$device" root handle 1: \
+                tbf rate "$2" burst 256kb latency 50ms
             parent="parent 1:1"
         fi
-        [ "$3" = off ] || error=$(on "$host" tc qdisc add dev "$device" $parent netem delay "$3" limit 100000 2>&1) ||
+        [ "$3" = off ] ||
+            error=$(on "$host" tc qdisc add dev "$device" $parent \
+                netem delay "$3" limit 100000 2>&1) ||
             fail "this kernel has no delay ($error)" 77
     done
 }
