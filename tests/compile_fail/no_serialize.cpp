@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// expect: mobula: a parameter of this function cannot travel
+#include <mobula/mobula.hpp>
+
+#include <string>
+
+struct Person {
+    std::string name;
+};
+int age(const Person& person);
+void submit() { mobula::remote<age>(Person{"Ada"}); }
