@@ -20,11 +20,14 @@
 #include <cereal/types/utility.hpp>
 #include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
+#include <array>
 #include <concepts>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
+#include <variant>
 
 #include <mobula/detail/stream.hpp>
 #include <mobula/detail/type_info.hpp>
@@ -72,10 +75,20 @@ inline constexpr bool is_span<std::reference_wrapper<T>> = true;
 template <class T>
 concept Plain = std::is_trivially_copyable_v<T> && !Address<T> && !is_span<T>;
 
+/// Types of the standard library that cereal saves whether or not they are plain.
+template <class T>
+inline constexpr bool saved_by_cereal = false;
+template <class T, std::size_t n>
+inline constexpr bool saved_by_cereal<std::array<T, n>> = true;
+template <class T>
+inline constexpr bool saved_by_cereal<std::optional<T>> = true;
+template <class... T>
+inline constexpr bool saved_by_cereal<std::variant<T...>> = true;
+
 /// Class types of plain bytes that have no serialize of their own.
 template <class T>
 concept PlainClass =
-    Plain<T> && std::is_class_v<T> && std::is_default_constructible_v<T> &&
+    Plain<T> && !saved_by_cereal<T> && std::is_class_v<T> && std::is_default_constructible_v<T> &&
     !cereal::traits::has_member_serialize<T, OutputArchive>::value &&
     !cereal::traits::has_non_member_serialize<T, OutputArchive>::value &&
     !cereal::traits::has_member_save<T, OutputArchive>::value;
