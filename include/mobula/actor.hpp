@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -59,10 +60,20 @@ private:
 
 namespace detail {
 
+/// The type as which an argument travels to a constructor: "text" as a std::string.
+template <class Argument>
+struct Travelling {
+    using type = std::remove_cvref_t<Argument>;
+};
+template <std::size_t size>
+struct Travelling<const char (&)[size]> {
+    using type = std::string;
+};
+
 /// The type that a constructor gets for an argument: of a Ref<T> the T, if it can be made so.
 template <class Argument>
 struct Unwrapped {
-    using type = std::remove_cvref_t<Argument>;
+    using type = Argument;
 };
 template <class T>
 struct Unwrapped<Ref<T>> {
@@ -71,12 +82,12 @@ struct Unwrapped<Ref<T>> {
 
 template <class A, class... Arguments>
 Actor<A> spawn_actor(const ActorOptions& options, Arguments&&... arguments) {
-    using Waiting =
-        ConstructorCall<A, typename Unwrapped<std::remove_cvref_t<Arguments>>::type...>;
-    using Given = ConstructorCall<A, std::remove_cvref_t<Arguments>...>;
+    using Waiting = ConstructorCall<
+        A, typename Unwrapped<typename Travelling<Arguments&&>::type>::type...>;
+    using Given = ConstructorCall<A, typename Travelling<Arguments&&>::type...>;
     constexpr bool waits = std::is_constructible_v<
-        A, typename Unwrapped<std::remove_cvref_t<Arguments>>::type...>;
-    static_assert(waits || std::is_constructible_v<A, std::remove_cvref_t<Arguments>...>,
+        A, typename Unwrapped<typename Travelling<Arguments&&>::type>::type...>;
+    static_assert(waits || std::is_constructible_v<A, typename Travelling<Arguments&&>::type...>,
                   "mobula: spawn: the actor's class has no constructor for these arguments");
     using Call = std::conditional_t<waits, Waiting, Given>;
     static_assert(can_travel<typename Call::Parameters>,
