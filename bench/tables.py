@@ -160,7 +160,7 @@ def aims(figures):
         add(f'first get of another rank\'s {size}', two, ours, 'us', None, '', '<= 2 us',
             below(ours, 2))
     width = figures.cores
-    label = f'mobula {two} blocks'
+    label = f'mobula {two} values'
     for pattern in ('stencil_1d', 'nearest'):
         ours = figures.pattern(pattern, width, label)
         floor = figures.pattern(pattern, width, 'mpi value')
@@ -228,7 +228,7 @@ def metg_rows(figures):
 def pattern_rows(figures, width):
     rows = []
     labels = figures.pattern_labels()
-    ours = f'mobula {figures.two} blocks'
+    ours = f'mobula {figures.two} values'
     lines = figures.parts.get('patterns', {}).get('floor', [])
     for pattern in dict.fromkeys(line['pattern'] for line in lines):
         values = [figures.pattern(pattern, width, label) for label in labels]
@@ -283,7 +283,7 @@ def page(results):
         for width in (figures.cores, 8 * figures.cores):
             out += [f'## Dependency patterns, {width} points per step: us x core per empty task '
                     '(best)',
-                    table(['pattern', *figures.pattern_labels(), 'blocks / mpi value'],
+                    table(['pattern', *figures.pattern_labels(), f'{figures.two} values / mpi value'],
                           pattern_rows(figures, width))]
         out += ['## METG(50 %), us, one shared peak',
                 table(['pattern', *figures.pattern_labels()], metg_rows(figures))]

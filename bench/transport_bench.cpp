@@ -26,7 +26,9 @@ namespace {
 using namespace mobula;
 using namespace mobula::transport;
 
-double seconds_since(Time begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Time begin) {
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 /// Counts what comes; answers pings.
 class Counter final : public Delegate {
@@ -187,10 +189,9 @@ double append_ns() {
 
 /// ucx_perftest between the two ranks: the last line's figure in the column counted from 0.
 double perftest(bool first, const std::string& options, int column) {
-    const std::string command = std::string("sleep ") + (first ? "0.5" : "0") +
-                                "; exec ucx_perftest -f -p 13579 " +
-                                (first ? "localhost -e " + options : std::string("-e")) +
-                                " 2>/dev/null";
+    const std::string command =
+        std::string("sleep ") + (first ? "0.5" : "0") + "; exec ucx_perftest -f -p 13579 " +
+        (first ? "localhost -e " + options : std::string("-e")) + " 2>/dev/null";
     std::FILE* pipe = ::popen(command.c_str(), "r");
     std::string last;
     char line[512];
@@ -238,9 +239,10 @@ void print_round_trips(const Job& job, const Floors& floors) {
 void print_streams(const Job& job, const Floors& floors) {
     for (const std::size_t bytes : {16, 64, 1000}) (void)stream_rate(job, bytes);
     if (!job.first) return;
-    std::printf("ucp_am_bw, messages of 64 B: %.1f million/s, of 8000 B: %.2f million/s, which is "
-                "%.1f million/s of records of 64 B\n",
-                floors.rate, floors.batch_rate, floors.batch_rate * (8000.0 / 72));
+    std::printf(
+        "ucp_am_bw, messages of 64 B: %.1f million/s, of 8000 B: %.2f million/s, which is "
+        "%.1f million/s of records of 64 B\n",
+        floors.rate, floors.batch_rate, floors.batch_rate * (8000.0 / 72));
 }
 
 void print_fetch(const Job& job, const Floors& floors, const char* verb) {
@@ -248,10 +250,11 @@ void print_fetch(const Job& job, const Floors& floors, const char* verb) {
     job.meet();
     if (!job.first) return;
     const double copy = memcpy_gb_per_s(std::size_t{64} << 20U);
-    std::printf("fetch of 64 MiB by %s: %.1f GB/s; ucp_am_bw at 1 MiB: %.1f GB/s, ratio %.2f; memcpy: "
-                "%.1f GB/s, ratio %.2f\n",
-                verb, fetched, floors.large_gb_per_s, fetched / floors.large_gb_per_s, copy,
-                fetched / copy);
+    std::printf(
+        "fetch of 64 MiB by %s: %.1f GB/s; ucp_am_bw at 1 MiB: %.1f GB/s, ratio %.2f; memcpy: "
+        "%.1f GB/s, ratio %.2f\n",
+        verb, fetched, floors.large_gb_per_s, fetched / floors.large_gb_per_s, copy,
+        fetched / copy);
 }
 
 }  // namespace

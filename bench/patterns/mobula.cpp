@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The dependency patterns with mobula, a task per point. Variant `blocks`: an actor per rank
-/// submits the tasks of its own block of points, and blocks send each other the Refs that the
-/// neighbours read, a message per step and neighbour; nothing goes through rank 0. Variant
-/// `central`: the driver submits all tasks, each on the rank that has its point.
+/// The dependency patterns with mobula, a task per point. In variants `values` and `refs` an actor
+/// per rank submits the tasks of its own block of points and nothing goes through rank 0. With
+/// `values` it calls its neighbour with the result that the neighbour reads: the call leaves when
+/// the task has run, with the value inside, as the message of an MPI program does. With `refs` it
+/// sends the neighbour the Refs before the tasks have run, a call per step and neighbour, and the
+/// engine brings the values. Variant `central`: the driver submits all tasks, each on the rank that
+/// has its point.
 
+#include <atomic>
+#include <chrono>
 #include <deque>
 #include <map>
 #include <mobula/mobula.hpp>
@@ -105,8 +110,9 @@ class Block {
 public:
     using Item = mobula::Ref<Output<stamps>>;
 
-    Block(std::uint32_t number, std::uint32_t count)
-        : number_(number),
+    Block(std::uint32_t number, std::uint32_t count, bool values)
+        : values_(values),
+          number_(number),
           blocks_{shared.problem.width, count},
           before_(shared.problem.width),
           now_(shared.problem.width) {
@@ -134,16 +140,25 @@ public:
         advance();
     }
 
+    /// A value of step t-1 for step t, in the same order.
+    void take_value(std::uint32_t from, std::uint32_t t, const Output<stamps>& value) {
+        std::vector<Item>& refs = partial_[from];
+        refs.push_back(mobula::put(value));
+        const std::vector<Exchange>& all = exchanges_[step_class(shared.problem, t)];
+        // Exchanges are in the order of the blocks, without this one.
+        if (refs.size() < all[from - (from > number_ ? 1 : 0)].in.size()) return;
+        arrived_[from].push_back(std::exchange(refs, {}));
+        advance();
+    }
+
     /// Waits until all tasks of this block have run; gives how many the rank ran.
     std::uint64_t finish() {
         for (const Item& item : leaves_) mobula::view(item);
         return tasks_run();
     }
 
-    /// Whether all tasks are submitted, and one of the last so far, to wait for.
-    [[nodiscard]] std::pair<bool, Item> progress() const {
-        return {step_ == shared.problem.steps, before_[blocks_.first(number_)]};
-    }
+    /// Whether all tasks are submitted.
+    [[nodiscard]] bool complete() const { return step_ == shared.problem.steps; }
 
 private:
     struct Exchange {
@@ -187,6 +202,13 @@ private:
         if (t + 1 < problem.steps) {
             for (const Exchange& each : exchanges_[step_class(problem, t + 1)]) {
                 if (each.out.empty()) continue;
+                if (values_) {
+                    for (const std::uint32_t q : each.out) {
+                        peers_[each.peer].template call<&Block::take_value>(number_, t + 1,
+                                                                            now_[q]);
+                    }
+                    continue;
+                }
                 std::vector<Item> refs;
                 for (const std::uint32_t q : each.out) refs.push_back(now_[q]);
                 peers_[each.peer].template call<&Block::take>(number_, std::move(refs));
@@ -195,14 +217,43 @@ private:
         std::swap(before_, now_);
     }
 
+    bool values_;
     std::uint32_t number_;
     Blocks blocks_;
     mobula::TaskOptions options_;
     std::vector<std::vector<Exchange>> exchanges_;
     std::vector<mobula::Actor<Block>> peers_;
     std::map<std::uint32_t, std::deque<std::vector<Item>>> arrived_;
+    std::map<std::uint32_t, std::vector<Item>> partial_;
     std::vector<Item> before_, now_, inputs_, leaves_;
     std::uint32_t step_ = 0;
+};
+
+/// Lets the driver wait for a time without keeping its worker: it waits for a task that waits for
+/// itself.
+class Pause {
+public:
+    Pause() {
+        begun = over = false;
+        itself = mobula::remote<nap>({.placement = mobula::Placement::on_rank(mobula::rank())});
+        begun = true;
+    }
+    Pause(const Pause&) = delete;
+    Pause& operator=(const Pause&) = delete;
+    ~Pause() {
+        over = true;
+        mobula::wait(std::vector{itself});
+        itself = {};
+    }
+    void wait() { mobula::wait(std::vector{itself}, 1, std::chrono::microseconds(200)); }
+
+private:
+    static void nap() {
+        while (!begun) mobula::yield();
+        while (!over) mobula::wait(std::vector{itself}, 1, std::chrono::milliseconds(1));
+    }
+    static inline mobula::Ref<void> itself;
+    static inline std::atomic<bool> begun, over;
 };
 
 /// Calls prepare() on all ranks.
@@ -216,12 +267,12 @@ void prepare_all(const Problem& problem) {
 }
 
 template <std::size_t stamps>
-double run_blocks(const Problem& problem) {
+double run_blocks(const Problem& problem, bool values) {
     prepare_all(problem);
     std::vector<mobula::Actor<Block<stamps>>> blocks;
     for (unsigned r = 0; r < mobula::ranks(); ++r) {
         blocks.push_back(mobula::spawn<Block<stamps>>({.placement = mobula::Placement::on_rank(r)},
-                                                      r, mobula::ranks()));
+                                                      r, mobula::ranks(), values));
     }
     std::vector<mobula::Ref<void>> done;
     for (const auto& block : blocks) {
@@ -230,14 +281,11 @@ double run_blocks(const Problem& problem) {
     mobula::get(done);
     const double start = seconds_now();
     for (const auto& block : blocks) block.template call<&Block<stamps>::start>();
+    Pause pause;
     for (const auto& block : blocks) {
-        // No call may wait inside the block, for it has to take Refs; so the driver waits for
-        // what there is and asks again.
-        for (bool complete = false; !complete;) {
-            auto [all, last] = mobula::get(block.template call<&Block<stamps>::progress>());
-            if (last.valid()) mobula::view(last);
-            complete = all;
-        }
+        // No call may wait inside the block, for it has to take what the neighbours send; so the
+        // driver asks now and then, seldom enough not to disturb.
+        while (!mobula::get(block.template call<&Block<stamps>::complete>())) pause.wait();
     }
     std::uint64_t tasks = 0;
     for (const auto& block : blocks) {
@@ -291,8 +339,8 @@ double run_central(const Problem& problem) {
 
 int driver(mobula::Job& job) {
     Request request;
-    const int code =
-        read_request(request, "dependency patterns, mobula", job.arguments, {"blocks", "central"});
+    const int code = read_request(request, "dependency patterns, mobula", job.arguments,
+                                  {"values", "refs", "central"});
     if (code >= 0) return code;
     const Edges edges(request.problem);
     for (const std::uint64_t iterations : request.iterations) {
@@ -300,8 +348,9 @@ int driver(mobula::Job& job) {
         std::vector<double> seconds;
         for (std::uint32_t round = 0; round < request.rounds; ++round) {
             seconds.push_back(with_bytes(request.bytes, [&]<std::size_t stamps>() {
-                return request.variant == "central" ? run_central<stamps>(request.problem)
-                                                    : run_blocks<stamps>(request.problem);
+                return request.variant == "central"
+                           ? run_central<stamps>(request.problem)
+                           : run_blocks<stamps>(request.problem, request.variant == "values");
             }));
         }
         report(request, "mobula", mobula::ranks(), mobula::ranks() * mobula::workers(), edges,
