@@ -28,9 +28,9 @@ public:
 /// Gives a request of UCP back; does nothing for a call that completed at once or failed.
 void ucp_give_back(ucs_status_ptr_t request) noexcept;
 
-/// The library with the settings this project cannot do without: shared memory stays in use although
-/// endpoints report errors, and a dead peer on the same node is found within a few keepalives.
-/// The environment wins over every one of these settings.
+/// The library with the settings this project cannot do without: shared memory stays in use
+/// although endpoints report errors, and a dead peer on the same node is found within a few
+/// keepalives. The environment wins over every one of these settings.
 class UcpContext {
 public:
     /// The numbers are hints from which UCX chooses scalable transports.

@@ -20,7 +20,9 @@ namespace {
 
 constexpr std::size_t page_bytes = 4096;
 
-constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
+constexpr std::size_t round_up(std::size_t n, std::size_t to) {
+    return (n + to - 1) / to * to;
+}
 
 /// At the arena's start; what a peer checks before it believes that it mapped the right file.
 struct Preamble {
@@ -46,8 +48,8 @@ void copy_name(char (&into)[size], const std::string& name) {
 
 /// Stands before each block's bytes, in the arena itself; blocks follow each other without gaps.
 struct alignas(64) Arena::Block {
-    std::size_t bytes = 0;      ///< of the block, this header included; a multiple of 64
-    Block* before = nullptr;    ///< the neighbour at the lower address
+    std::size_t bytes = 0;    ///< of the block, this header included; a multiple of 64
+    Block* before = nullptr;  ///< the neighbour at the lower address
     Block* next_free = nullptr;
     Block* previous_free = nullptr;
     bool free = false;
@@ -121,8 +123,8 @@ void Arena::unlink(Block* block) noexcept {
 
 namespace {
 
-/// How many bytes to leave in front so that the payload is aligned; the rest in front must itself be
-/// a block or nothing.
+/// How many bytes to leave in front so that the payload is aligned; the rest in front must itself
+/// be a block or nothing.
 std::size_t lead_of(const std::byte* payload, std::size_t alignment, std::size_t header) {
     const auto at = reinterpret_cast<std::uintptr_t>(payload);
     std::size_t lead = round_up(at, alignment) - at;

@@ -16,7 +16,8 @@ namespace mobula::store {
 struct ArenaStats {
     std::size_t bytes_used = 0;  ///< in blocks, with what they cost beyond what was asked for
     std::size_t bytes_used_peak = 0;
-    std::size_t bytes_touched = 0;  ///< how far the arena has ever been used: what it takes of memory
+    std::size_t bytes_touched =
+        0;  ///< how far the arena has ever been used: what it takes of memory
     std::size_t blocks = 0;
 };
 

@@ -89,8 +89,8 @@ inline std::string_view part_fault(std::span<const std::byte> message) noexcept 
     return {};
 }
 
-/// What is wrong with a message that claims to be a batch or a part, as the end of a sentence that starts
-/// with "it sent"; empty when it is sound.
+/// What is wrong with a message that claims to be a batch or a part, as the end of a sentence that
+/// starts with "it sent"; empty when it is sound.
 inline std::string_view batch_fault(std::span<const std::byte> message) noexcept {
     if (message.size() < sizeof(BatchHeader)) return "a message shorter than a header";
     const BatchHeader header = batch_header(message);

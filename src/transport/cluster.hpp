@@ -49,8 +49,8 @@ public:
     [[nodiscard]] const std::vector<std::string>& host_names() const noexcept { return hosts_; }
 
     [[nodiscard]] store::Arena& arena() noexcept { return *arena_; }
-    /// The peer's arena where it is mapped here (verb `map`), else nullptr. Stays readable after the
-    /// peer's death, until this object goes.
+    /// The peer's arena where it is mapped here (verb `map`), else nullptr. Stays readable after
+    /// the peer's death, until this object goes.
     [[nodiscard]] const store::PeerArena* peer_arena(Rank peer) const noexcept {
         return peer_arenas_[index(peer)].get();
     }

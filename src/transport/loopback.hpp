@@ -13,8 +13,8 @@ namespace mobula::transport {
 /// A network of ranks inside one process, for tests of what stands on a Transport: same promises,
 /// no MPI, no UCX, no time. Records are copied as they would be on the wire; a rank can be killed.
 ///
-/// The network and its transports are *thread-safe*, as a Transport is; start() and kill() included.
-/// The network must outlive the use of its transports.
+/// The network and its transports are *thread-safe*, as a Transport is; start() and kill()
+/// included. The network must outlive the use of its transports.
 class LoopbackNetwork {
 public:
     explicit LoopbackNetwork(std::size_t ranks);

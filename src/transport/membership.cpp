@@ -26,7 +26,9 @@ std::vector<Rank> make_ring(const std::vector<Node>& nodes) {
     return ring;
 }
 
-double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
+double seconds(Duration span) {
+    return std::chrono::duration<double>(span).count();
+}
 
 }  // namespace
 
@@ -57,9 +59,13 @@ Membership::Verdict Membership::hears(Rank sender, Incarnation incarnation) noex
     return Verdict::believe;
 }
 
-bool Membership::declare_dead(Rank rank) { return end(rank, State::dead); }
+bool Membership::declare_dead(Rank rank) {
+    return end(rank, State::dead);
+}
 
-bool Membership::declare_left(Rank rank) { return end(rank, State::left); }
+bool Membership::declare_left(Rank rank) {
+    return end(rank, State::left);
+}
 
 bool Membership::end(Rank rank, State state) {
     if (!lives(rank)) return false;
@@ -80,7 +86,8 @@ void Membership::choose_neighbours(Time now) {
             if (std::find(chosen.begin(), chosen.end(), *at) == chosen.end()) chosen.push_back(*at);
         }
     };
-    take_side([&](auto at) { return std::next(at) == ring_.end() ? ring_.begin() : std::next(at); });
+    take_side(
+        [&](auto at) { return std::next(at) == ring_.end() ? ring_.begin() : std::next(at); });
     take_side([&](auto at) { return std::prev(at == ring_.begin() ? ring_.end() : at); });
     for (const Rank rank : neighbours_) members_[index(rank)].watched = false;
     for (const Rank rank : chosen) {

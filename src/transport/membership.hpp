@@ -96,11 +96,11 @@ public:
 private:
     struct Member {
         State state = State::joining;
-        bool heard = false;     ///< since the last tick
-        bool told = false;      ///< since the last tick
-        bool watched = false;   ///< is one of the neighbours
+        bool heard = false;    ///< since the last tick
+        bool told = false;     ///< since the last tick
+        bool watched = false;  ///< is one of the neighbours
         Incarnation incarnation{};
-        Time heard_at{};        ///< or since when it is watched, if that is later
+        Time heard_at{};  ///< or since when it is watched, if that is later
     };
 
     bool end(Rank rank, State state);

@@ -31,8 +31,8 @@ struct alignas(64) Batch {
     [[nodiscard]] std::span<const std::byte> message() noexcept { return {bytes(), used}; }
 };
 
-/// Keeps batches of one size for the next user, up to a bound. *Thread-safe*, but for the two members
-/// "in turn", which only whoever has the turn may call and which take no lock.
+/// Keeps batches of one size for the next user, up to a bound. *Thread-safe*, but for the two
+/// members "in turn", which only whoever has the turn may call and which take no lock.
 class BatchPool {
 public:
     BatchPool(std::size_t batch_bytes, std::size_t kept_max)
@@ -131,7 +131,7 @@ private:
         bool listed = false;  ///< in the list of dirty lanes, or held back until resume()
         bool closed = false;
         Rank to{};
-        Batch* open = nullptr;       ///< the batch that records go into
+        Batch* open = nullptr;        ///< the batch that records go into
         Batch* full_first = nullptr;  ///< batches in the order in which they became full
         Batch* full_last = nullptr;
         Lane* next_dirty = nullptr;

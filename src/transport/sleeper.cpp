@@ -50,14 +50,17 @@ void Sleeper::sleep(Time deadline) noexcept {
         const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
         ready = ::epoll_wait(epoll_.get(), events, 2, static_cast<int>(std::min<long>(ms, 60'000)));
     }
-    // A bell may ring late, in a sleep after the one it was meant for, so it is looked at each time.
+    // A bell may ring late, in a sleep after the one it was meant for, so it is looked at each
+    // time.
     for (int n = 0; n < ready; ++n) {
         std::uint64_t rings = 0;
         if (events[n].data.fd == bell_.get()) (void)!::read(bell_.get(), &rings, sizeof rings);
     }
 }
 
-void Sleeper::end() noexcept { state_.store(awake, std::memory_order_seq_cst); }
+void Sleeper::end() noexcept {
+    state_.store(awake, std::memory_order_seq_cst);
+}
 
 void Sleeper::ring() noexcept {
     const std::uint64_t one = 1;

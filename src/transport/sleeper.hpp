@@ -11,9 +11,9 @@ namespace mobula::transport {
 
 /// Sleeps on a foreign descriptor, an own wake-up call and a deadline, whichever is first.
 ///
-/// wake() is *thread-safe* and one load where nobody sleeps and a wake-up is already noted; only one
-/// thread may be between begin() and end(). A wake-up that comes while nobody sleeps ends the next
-/// sleep, so work that was queued before wake() is never slept over.
+/// wake() is *thread-safe* and one load where nobody sleeps and a wake-up is already noted; only
+/// one thread may be between begin() and end(). A wake-up that comes while nobody sleeps ends the
+/// next sleep, so work that was queued before wake() is never slept over.
 class Sleeper {
 public:
     /// `foreign` is a descriptor to watch for reading, or -1; it must outlive the sleeper.

@@ -129,11 +129,11 @@ struct Settings {
     std::chrono::milliseconds heartbeat{200};
     std::chrono::milliseconds declared_dead_after{2000};
     std::chrono::milliseconds join_within{20000};  ///< until a rank's first word after the start
-    std::size_t neighbours = 3;       ///< members on either side that watch a member
-    std::size_t batch_bytes = 8000;  ///< one eager active message; at most 8128
+    std::size_t neighbours = 3;                    ///< members on either side that watch a member
+    std::size_t batch_bytes = 8000;                ///< one eager active message; at most 8128
     std::size_t chunk_bytes = std::size_t{1} << 20U;  ///< of a pushed transfer
-    std::size_t chunks_in_flight = 8;           ///< per transfer
-    std::string force_verb;                     ///< "", "map", "get" or "push", for tests
+    std::size_t chunks_in_flight = 8;                 ///< per transfer
+    std::string force_verb;                           ///< "", "map", "get" or "push", for tests
 };
 
 /// What the ranks learned of each other when they met.

@@ -6,8 +6,9 @@
 
 namespace mobula::transport {
 
-/// A try-lock whose loser leaves word: whoever cannot enter asks, and the holder does the asked work
-/// before it is out. So nobody waits, and no request falls between "still held" and "just left".
+/// A try-lock whose loser leaves word: whoever cannot enter asks, and the holder does the asked
+/// work before it is out. So nobody waits, and no request falls between "still held" and "just
+/// left".
 ///
 /// *Thread-safe*.
 class Turn {

@@ -67,30 +67,34 @@ void UcxBulk::begin(const Request& request, bool alive) {
         const std::size_t chunks =
             (request.into.size() + settings_.chunk_bytes - 1) / settings_.chunk_bytes;
         transfer->seen.resize(chunks);
-        net_.post(request.from,
-                  Control{.kind = ControlKind::pull,
-                          .id = transfer->id,
-                          .offset = request.offset,
-                          .bytes = request.into.size(),
-                          .chunk_bytes = static_cast<std::uint32_t>(settings_.chunk_bytes),
-                          .chunks_in_flight =
-                              static_cast<std::uint32_t>(settings_.chunks_in_flight)});
+        net_.post(
+            request.from,
+            Control{.kind = ControlKind::pull,
+                    .id = transfer->id,
+                    .offset = request.offset,
+                    .bytes = request.into.size(),
+                    .chunk_bytes = static_cast<std::uint32_t>(settings_.chunk_bytes),
+                    .chunks_in_flight = static_cast<std::uint32_t>(settings_.chunks_in_flight)});
     }
     incoming_.emplace(transfer->id, std::move(transfer));
 }
 
 void UcxBulk::receive(Rank from, const Control& control, std::span<const std::byte> tail) {
     switch (control.kind) {
-        case ControlKind::pull: return serve_pull(from, control);
-        case ControlKind::want_key: return serve_key(from, control.id);
-        case ControlKind::key: return learn_key(from, control, tail);
+        case ControlKind::pull:
+            return serve_pull(from, control);
+        case ControlKind::want_key:
+            return serve_key(from, control.id);
+        case ControlKind::key:
+            return learn_key(from, control, tail);
         case ControlKind::refused:
             if (Incoming* transfer = find_incoming(from, control.id)) {
-                fail(*transfer, std::string(reinterpret_cast<const char*>(tail.data()),
-                                            tail.size()));
+                fail(*transfer,
+                     std::string(reinterpret_cast<const char*>(tail.data()), tail.size()));
             }
             return;
-        default: return;
+        default:
+            return;
     }
 }
 
@@ -147,10 +151,10 @@ void UcxBulk::serve_pull(Rank from, const Control& control) {
     const bool sound = control.bytes > 0 && control.chunk_bytes > 0 &&
                        control.chunks_in_flight > 0 && outgoing_.size() < outgoing_max;
     if (!inside || !sound) {
-        const auto reason = fmt::format("{} bytes at {} were asked of rank {}, which {}",
-                                        control.bytes, control.offset, index(net_.self()),
-                                        inside ? "has too much to send already"
-                                               : "are not inside its arena");
+        const auto reason =
+            fmt::format("{} bytes at {} were asked of rank {}, which {}", control.bytes,
+                        control.offset, index(net_.self()),
+                        inside ? "has too much to send already" : "are not inside its arena");
         return net_.post(from, Control{.kind = ControlKind::refused, .id = control.id},
                          std::as_bytes(std::span(reason)));
     }
@@ -169,14 +173,14 @@ void UcxBulk::send_chunk(std::list<Outgoing>::iterator of) {
         return;
     }
     const std::size_t bytes = std::min(of->chunk_bytes, of->bytes.size() - of->next);
-    auto* chunk = new Chunk{{static_cast<std::uint32_t>(index(net_.self())),
-                             static_cast<std::uint32_t>(index(net_.incarnation())), of->id,
-                             of->next},
-                            this,
-                            of};
+    auto* chunk =
+        new Chunk{{static_cast<std::uint32_t>(index(net_.self())),
+                   static_cast<std::uint32_t>(index(net_.incarnation())), of->id, of->next},
+                  this,
+                  of};
     ucp_request_param_t param{};
-    param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA |
-                         UCP_OP_ATTR_FIELD_FLAGS;
+    param.op_attr_mask =
+        UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_FLAGS;
     param.flags = bytes > eager_bytes_max ? UCP_AM_SEND_FLAG_RNDV : UCP_AM_SEND_FLAG_EAGER;
     param.cb.send = &on_chunk_sent;
     param.user_data = chunk;
@@ -184,9 +188,8 @@ void UcxBulk::send_chunk(std::list<Outgoing>::iterator of) {
     of->next += bytes;
     ++of->in_flight;
     ++chunks_out_;
-    const auto request =
-        ucp_am_send_nbx(to->get(), static_cast<unsigned>(MessageId::chunk), &chunk->header,
-                        sizeof chunk->header, from, bytes, &param);
+    const auto request = ucp_am_send_nbx(to->get(), static_cast<unsigned>(MessageId::chunk),
+                                         &chunk->header, sizeof chunk->header, from, bytes, &param);
     if (UCS_PTR_IS_ERR(request)) {
         net_.note_failure(of->to, std::string(native::ucp_words(UCS_PTR_STATUS(request))));
         of->lost = true;

@@ -24,9 +24,9 @@ namespace mobula::transport {
 /// Moves large transfers between an arena and a peer's memory: by chunks that the owner pushes, or
 /// by reads of the receiver. The receiver starts either.
 ///
-/// push: pull ->, <- chunk * n. The owner keeps few chunks in flight, so that many transfers share a
-/// link fairly; large chunks go by rendezvous and land where they belong without a copy.
-/// get: want_key ->, <- key (once per extent and peer), then one-sided reads.
+/// push: pull ->, <- chunk * n. The owner keeps few chunks in flight, so that many transfers share
+/// a link fairly; large chunks go by rendezvous and land where they belong without a copy. get:
+/// want_key ->, <- key (once per extent and peer), then one-sided reads.
 ///
 /// request() is *thread-safe*; everything else is *thread-bound* to whoever has the turn. Outcomes
 /// wait in here until report() is called, so that a Fetch hears of them from progress() alone.
@@ -98,12 +98,12 @@ private:
         UcxBulk* bulk = nullptr;
         std::uint64_t id = 0;
         Request request;
-        std::size_t asked = 0;         ///< verb get: bytes whose read has begun
-        std::size_t arrived = 0;       ///< bytes
-        std::vector<bool> seen;        ///< verb push: per chunk
-        std::uint32_t landing = 0;     ///< operations that UCX may still write for
+        std::size_t asked = 0;      ///< verb get: bytes whose read has begun
+        std::size_t arrived = 0;    ///< bytes
+        std::vector<bool> seen;     ///< verb push: per chunk
+        std::uint32_t landing = 0;  ///< operations that UCX may still write for
         std::optional<std::string> failure;
-        Time give_up{};                ///< with a failure: when to wait for UCX no longer
+        Time give_up{};  ///< with a failure: when to wait for UCX no longer
     };
 
     /// A transfer to a peer that has asked for it.

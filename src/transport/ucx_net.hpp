@@ -19,8 +19,8 @@ namespace mobula::transport {
 /// The ids of our active messages.
 enum class MessageId : unsigned { batch = 1, control = 2, chunk = 3 };
 
-/// This rank's end of the UCX network: worker, endpoints (made on first use), and what is in flight.
-/// Sends batches and control messages eagerly; receiving is for whoever sets the handlers.
+/// This rank's end of the UCX network: worker, endpoints (made on first use), and what is in
+/// flight. Sends batches and control messages eagerly; receiving is for whoever sets the handlers.
 ///
 /// *Thread-bound* to whoever has the turn, but for the questions marked thread-safe.
 class UcxNet {
@@ -64,8 +64,8 @@ public:
     [[nodiscard]] bool may_post(Rank to, bool full) noexcept;
     [[nodiscard]] std::vector<Rank>& roomy() noexcept { return roomy_; }
 
-    /// Drives UCX once; returns whether anything happened. UCX 1.13 claims so for ever once a link to
-    /// a peer that stands still was closed by force; then only what came through to us counts.
+    /// Drives UCX once; returns whether anything happened. UCX 1.13 claims so for ever once a link
+    /// to a peer that stands still was closed by force; then only what came through to us counts.
     bool progress() noexcept {
         const std::uint64_t before = activity_;
         const unsigned claimed = ucp_worker_progress(worker_.get());
@@ -75,9 +75,7 @@ public:
     void note_activity() noexcept { ++activity_; }
 
     /// Whether there is something in roomy() or failures().
-    [[nodiscard]] bool needs_care() const noexcept {
-        return !roomy_.empty() || !failures_.empty();
-    }
+    [[nodiscard]] bool needs_care() const noexcept { return !roomy_.empty() || !failures_.empty(); }
     [[nodiscard]] std::vector<Failure>& failures() noexcept { return failures_; }
     void note_failure(Rank peer, std::string reason);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verb get of UcxBulk: the receiver reads the owner's arena by itself. An arena is registered in
-// extents, each when it is first asked for, because registering pins its pages.
+// The verb get of UcxBulk: the receiver reads the owner's arena by itself. An arena is registered
+// in extents, each when it is first asked for, because registering pins its pages.
 #include <algorithm>
 #include <utility>
 
@@ -26,8 +26,7 @@ void UcxBulk::serve_key(Rank from, std::uint64_t extent) {
         try {
             auto at = own_extents_.find(extent);
             if (at == own_extents_.end()) {
-                at = own_extents_
-                         .emplace(extent, native::UcpMemory(net_.context(), base, bytes))
+                at = own_extents_.emplace(extent, native::UcpMemory(net_.context(), base, bytes))
                          .first;
             }
             key = at->second.packed_key();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The receiving half of UcxTransportImpl: what comes in is checked here before anything believes it.
+// The receiving half of UcxTransportImpl: what comes in is checked here before anything believes
+// it.
 #include <cstring>
 #include <utility>
 
@@ -24,7 +25,9 @@ std::string_view text_of(std::span<const std::byte> bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-bool is_aligned(const void* at) noexcept { return reinterpret_cast<std::uintptr_t>(at) % 8 == 0; }
+bool is_aligned(const void* at) noexcept {
+    return reinterpret_cast<std::uintptr_t>(at) % 8 == 0;
+}
 
 std::vector<std::uint64_t> aligned_copy(std::span<const std::byte> bytes) {
     std::vector<std::uint64_t> words((bytes.size() + 7) / 8);

@@ -68,7 +68,9 @@ UcxTransportImpl::~UcxTransportImpl() {
     while (net_.in_flight() + bulk_.in_flight() > 0 && Clock::now() < latest) net_.progress();
 }
 
-std::vector<std::byte> UcxTransportImpl::address() const { return net_.worker().address(); }
+std::vector<std::byte> UcxTransportImpl::address() const {
+    return net_.worker().address();
+}
 
 void UcxTransportImpl::start(const Meeting& meeting, ArenaView arena, Delegate& delegate) {
     check(delegate_ == nullptr, "a transport is started once");
@@ -144,7 +146,8 @@ bool UcxTransportImpl::settle() {
     net_.roomy().clear();
     if (!net_.failures().empty()) {
         // What the peer sent before its end comes first: it may have said goodbye.
-        for (int n = 0; n < 1000 && net_.progress(); ++n) {}
+        for (int n = 0; n < 1000 && net_.progress(); ++n) {
+        }
         const auto failures = std::exchange(net_.failures(), {});
         for (const auto& failure : failures) lose(failure.peer, failure.reason, false);
     }
@@ -169,8 +172,7 @@ void UcxTransportImpl::wait(Time deadline) {
         bool quiet = true;
         Time until = std::min(deadline, now + settings_.heartbeat);
         if (turn_.enter()) {
-            quiet = !outbox_.has_work() && !news_ && !bulk_.has_outcomes() &&
-                    net_.worker().arm();
+            quiet = !outbox_.has_work() && !news_ && !bulk_.has_outcomes() && net_.worker().arm();
             if (net_.in_flight() + bulk_.in_flight() > 0) {
                 until = std::min(until, now + nap_with_messages_in_flight);
             }
@@ -259,10 +261,10 @@ void UcxTransportImpl::tell_of(ControlKind kind, Rank subject, std::string_view 
 void UcxTransportImpl::fence(Rank peer) {
     if (std::exchange(fences_sent_[index(peer)], 1) != 0) return;
     constexpr std::string_view words = "it was not heard of for too long";
-    net_.post(peer,
-              Control{.kind = ControlKind::death,
-                      .subject = static_cast<std::uint32_t>(index(peer))},
-              std::as_bytes(std::span(words)));
+    net_.post(
+        peer,
+        Control{.kind = ControlKind::death, .subject = static_cast<std::uint32_t>(index(peer))},
+        std::as_bytes(std::span(words)));
 }
 
 bool UcxTransportImpl::leave(Time deadline) {

@@ -117,10 +117,10 @@ private:
     std::vector<Inbound> inbound_;
     std::vector<Membership::Death> losses_;  ///< to be reported by the next progress()
     std::vector<std::uint8_t> fences_sent_;  ///< per peer: once per tick is enough
-    std::string fenced_because_;  ///< to be reported, when not empty
+    std::string fenced_because_;             ///< to be reported, when not empty
     bool fenced_ = false;
     bool leaving_ = false;
-    bool ended_ = false;  ///< the destructor runs: nothing is believed any more
+    bool ended_ = false;                  ///< the destructor runs: nothing is believed any more
     std::atomic<Time::rep> tick_due_{0};  ///< 0, or the time that tick() was given
     bool news_ = false;                   ///< something waits for progress() to report it
     std::atomic<bool> waiting_{false};    ///< a thread is inside wait()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Goal: blocks never overlap, are aligned, come back whole, and reuse what was touched; a peer reads
-// what the owner wrote, even after its death. Method: a random run beside a plain model; a forked
-// process as the peer's owner.
+// Goal: blocks never overlap, are aligned, come back whole, and reuse what was touched; a peer
+// reads what the owner wrote, even after its death. Method: a random run beside a plain model; a
+// forked process as the peer's owner.
 #include "store/arena.hpp"
 
 #include <sys/wait.h>

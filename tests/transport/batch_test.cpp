@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Goal: what was put into a batch comes out of it, and no bytes whatever make the reader read outside
-// of them. Method: round trips at all sizes; every truncation and every single changed bit of a sound
-// batch; seeded random bytes. Buffers end where the message ends, so that a sanitizer sees a byte
-// too far.
+// Goal: what was put into a batch comes out of it, and no bytes whatever make the reader read
+// outside of them. Method: round trips at all sizes; every truncation and every single changed bit
+// of a sound batch; seeded random bytes. Buffers end where the message ends, so that a sanitizer
+// sees a byte too far.
 #include "transport/batch.hpp"
 
 #include <random>
@@ -69,7 +69,9 @@ TEST(Batch, GivesBackWhatWasPut) {
     EXPECT_EQ(batch_header(batch).sequence, 7U);
 }
 
-TEST(Batch, OfNothingIsSound) { EXPECT_EQ(batch_fault(make_batch({})), ""); }
+TEST(Batch, OfNothingIsSound) {
+    EXPECT_EQ(batch_fault(make_batch({})), "");
+}
 
 TEST(Batch, AlignsEachRecord) {
     const Bytes batch = make_batch(some_records());

@@ -58,11 +58,13 @@ void resume_after(pid_t victim, unsigned pause_s) {
 
 [[noreturn]] void be_the_victim(Transport& transport, Recorder& recorder, std::string_view how,
                                 Pace pace) {
-    (void)drive(transport, pace, [] { return false; }, milliseconds(300));
+    (void)drive(
+        transport, pace, [] { return false; }, milliseconds(300));
     if (how == "kill") kill(getpid(), SIGKILL);
     resume_after(getpid(), 5);
     kill(getpid(), SIGSTOP);
-    const bool told = drive(transport, pace, [&] { return !recorder.fenced.empty(); }, seconds(10));
+    const bool told = drive(
+        transport, pace, [&] { return !recorder.fenced.empty(); }, seconds(10));
     std::printf("victim: %s\n", told ? recorder.fenced.c_str() : "was not told");
     Cluster::abandon(told && recorder.lost.empty() ? 0 : 1);
 }
@@ -89,7 +91,8 @@ void watch(Cluster& cluster, Recorder& recorder, Rank victim, Pace pace) {
     Landing late;
     late.bytes.resize(100);
     transport.fetch(victim, 0, late.bytes, late);
-    expect(drive(transport, pace, [&] { return late.ended == 1; }, seconds(1)) &&
+    expect(drive(
+               transport, pace, [&] { return late.ended == 1; }, seconds(1)) &&
                !late.reason.empty(),
            "a fetch from the dead fails at once");
     std::printf("rank %zu: lost rank %zu: %s; fetch: %s\n", index(transport.self()),
@@ -123,7 +126,8 @@ int main(int argc, char** argv) {
     // Life goes on, quietly, among those who are left.
     transport.send(victim, bytes_of("nobody hears this"));
     const double before = cpu_seconds();
-    (void)drive(transport, Pace::sleep, [] { return false; }, seconds(2));
+    (void)drive(
+        transport, Pace::sleep, [] { return false; }, seconds(2));
     const double share = (cpu_seconds() - before) / 2;
     std::printf("rank %zu idle after the loss: %.2f %% of a core\n", index(transport.self()),
                 share * 100);
@@ -136,7 +140,8 @@ int main(int argc, char** argv) {
     }
     const auto heard = [&] { return recorder.arrivals >= index(victim) - 1; };
     expect(drive(transport, pace, heard, seconds(5)), "the living talk on");
-    (void)drive(transport, Pace::sleep, [] { return false; }, seconds(how == "stop" ? 4 : 1));
+    (void)drive(
+        transport, Pace::sleep, [] { return false; }, seconds(how == "stop" ? 4 : 1));
     expect(recorder.lost.size() == 1 && recorder.lost.front() == victim, "one loss, told once");
     expect(recorder.fenced.empty(), "the living are not fenced");
     expect(transport.leave(Clock::now() + seconds(3)), "the living can leave");

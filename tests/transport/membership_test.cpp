@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Goal: nobody unwatched, no death unnoticed, told twice or invented. Method: small sets of events in
-// every order; then whole jobs of simulated ranks with random deaths, whose views must agree.
+// Goal: nobody unwatched, no death unnoticed, told twice or invented. Method: small sets of events
+// in every order; then whole jobs of simulated ranks with random deaths, whose views must agree.
 #include "transport/membership.hpp"
 
 #include <algorithm>
@@ -21,8 +21,10 @@ const Time start{};
 constexpr Rank r0{0}, r1{1}, r2{2};
 
 MembershipLimits limits() {
-    return {.heartbeat = milliseconds(200), .dead_after = milliseconds(2000),
-            .join_within = milliseconds(20000), .neighbours = 3};
+    return {.heartbeat = milliseconds(200),
+            .dead_after = milliseconds(2000),
+            .join_within = milliseconds(20000),
+            .neighbours = 3};
 }
 
 Membership make(Rank self, std::size_t ranks, std::size_t ranks_per_node = 1,
@@ -51,8 +53,12 @@ TEST(Membership, EndsInOneStateWhateverTheOrder) {
                     EXPECT_EQ(verdict, before == State::dead ? Verdict::fence : Verdict::believe);
                     break;
                 }
-                case died: gone += view.declare_dead(r1) ? 1 : 0; break;
-                case left: gone += view.declare_left(r1) ? 1 : 0; break;
+                case died:
+                    gone += view.declare_dead(r1) ? 1 : 0;
+                    break;
+                case left:
+                    gone += view.declare_left(r1) ? 1 : 0;
+                    break;
                 case silent:
                     for (int n = 0; n < 12; ++n) {
                         (void)view.hears(r2, {});
@@ -102,9 +108,11 @@ TEST(Membership, IsPatientWithWhoStarts) {
     Membership view = make(r0, 2);
     Time now = start;
     std::size_t deaths = 0;
-    while (now < start + milliseconds(19600)) deaths += view.tick(now += milliseconds(200)).deaths.size();
+    while (now < start + milliseconds(19600))
+        deaths += view.tick(now += milliseconds(200)).deaths.size();
     EXPECT_EQ(deaths, 0U);
-    while (now < start + milliseconds(20200)) deaths += view.tick(now += milliseconds(200)).deaths.size();
+    while (now < start + milliseconds(20200))
+        deaths += view.tick(now += milliseconds(200)).deaths.size();
     EXPECT_EQ(deaths, 1U);
 }
 
@@ -148,8 +156,8 @@ TEST(Membership, WatchesAcrossNodesAndBothWays) {
     }
 }
 
-/// A job of ranks whose news travel as the transport sends them: to the neighbours, who pass on what
-/// is new to them.
+/// A job of ranks whose news travel as the transport sends them: to the neighbours, who pass on
+/// what is new to them.
 class Simulation {
 public:
     Simulation(std::size_t ranks, std::size_t per_node) : told_(ranks) {

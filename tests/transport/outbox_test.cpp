@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Goal: whatever threads append, each thread's records leave in its order, none twice and none never;
-// a request to flush is never lost. Method: real threads against one taker, and the same with many
-// takers that share a Turn as flush() does.
+// Goal: whatever threads append, each thread's records leave in its order, none twice and none
+// never; a request to flush is never lost. Method: real threads against one taker, and the same
+// with many takers that share a Turn as flush() does.
 #include "transport/outbox.hpp"
 
 #include <array>
@@ -84,7 +84,8 @@ TEST(Outbox, HoldsBackWhatTheNetworkDoesNotTake) {
     Outbox outbox(2, batch_bytes);
     Order order;
     std::uint64_t sent = 0;
-    while (!outbox.append(Rank{1}, as_record(sent++))) {}
+    while (!outbox.append(Rank{1}, as_record(sent++))) {
+    }
     const std::size_t waiting = outbox.waiting_bytes(Rank{1});
     EXPECT_GE(waiting, batch_bytes - sizeof(BatchHeader));
     outbox.take([](Rank, bool) { return false; }, [](Batch*) { FAIL(); });
@@ -94,10 +95,16 @@ TEST(Outbox, HoldsBackWhatTheNetworkDoesNotTake) {
     EXPECT_FALSE(outbox.has_work());
     outbox.resume(Rank{1});
     outbox.take([](Rank, bool full) { return full; },
-                [&](Batch* batch) { order.take(batch); outbox.recycle(batch); });
+                [&](Batch* batch) {
+                    order.take(batch);
+                    outbox.recycle(batch);
+                });
     EXPECT_LT(order.records, sent) << "what is not full may wait for company";
     outbox.resume(Rank{1});
-    outbox.take(always, [&](Batch* batch) { order.take(batch); outbox.recycle(batch); });
+    outbox.take(always, [&](Batch* batch) {
+        order.take(batch);
+        outbox.recycle(batch);
+    });
     EXPECT_EQ(order.records, sent);
     EXPECT_EQ(outbox.waiting_bytes(Rank{1}), 0U);
 }

@@ -51,8 +51,7 @@ void all_to_all(Transport& transport, Recorder& recorder, Pace pace) {
         Numbered head{};
         std::memcpy(&head, record.data(), sizeof head);
         sound = sound && head.from == index(from) && head.to == self &&
-                head.number == next[index(from)]++ &&
-                record.size() == size_of_record(head.number);
+                head.number == next[index(from)]++ && record.size() == size_of_record(head.number);
         for (std::size_t at = sizeof head; at < record.size() && sound; at += 13) {
             sound = record[at] == pattern(head.from, head.number, at);
         }
@@ -149,7 +148,8 @@ double cpu_seconds() {
 void idle(Transport& transport, Recorder& recorder) {
     recorder.hear = nullptr;
     const double before = cpu_seconds();
-    (void)drive(transport, Pace::sleep, [] { return false; }, std::chrono::seconds(2));
+    (void)drive(
+        transport, Pace::sleep, [] { return false; }, std::chrono::seconds(2));
     const double share = (cpu_seconds() - before) / 2.0;
     std::printf("rank %zu idle: %.2f %% of a core\n", index(transport.self()), share * 100);
     expect(share < 0.05, "an idle rank uses no processor");
@@ -164,7 +164,8 @@ void wake_up(Transport& transport) {
     const Time begin = Clock::now();
     std::atomic<bool> woken{false};
     while (!woken && Clock::now() - begin < std::chrono::milliseconds(29)) {
-        while (transport.progress()) {}
+        while (transport.progress()) {
+        }
         transport.wait(begin + std::chrono::seconds(5));
     }
     waker.join();
