@@ -24,6 +24,7 @@
 #define MOBULA_TSAN 1
 #endif
 #if defined(MOBULA_ASAN)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if defined(MOBULA_TSAN)
@@ -86,6 +87,11 @@ Fiber::~Fiber() {
     if (stack_ == nullptr) return;
 #if defined(MOBULA_TSAN)
     __tsan_destroy_fiber(sanitizer_fiber_);
+#endif
+#if defined(MOBULA_ASAN)
+    // The frames of a fiber never return; what they marked must not outlive them, or whoever gets
+    // these addresses next is accused.
+    __asan_unpoison_memory_region(stack_, stack_bytes_);
 #endif
     munmap(stack_, stack_bytes_);
 }
