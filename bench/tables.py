@@ -267,8 +267,9 @@ def page(results):
            f'{about["memory_GiB"]} GiB memory, Linux {about["kernel"]}. `2x1` means 2 ranks with '
            '1 worker each. Medians over the repetitions unless it says best; spread is the standard '
            'deviation.',
-           table(['part', 'measured', 'load of the machine before'],
-                 [[name, part['date'], part['load_before']]
+           table(['part', 'measured', 'load of the machine before', 'ran ahead of it (--realtime)'],
+                 [[name, part['date'], part['load_before'],
+                   'yes' if part.get('realtime') else 'no']
                   for name, part in results['parts'].items()])]
     if figures.labels:
         out += ['## Aims', table(['what', 'setting', 'ours', 'floor', 'ours/floor', 'aim', 'met'],

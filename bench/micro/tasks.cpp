@@ -2,6 +2,8 @@
 
 /// Ray's task cases, under the names that Ray's own list has for them.
 
+#include <deque>
+
 #include "micro/cases.hpp"
 
 namespace micro {
@@ -74,6 +76,13 @@ void add_task_cases() {
     });
     add_step("single_client_tasks_async", 1000, [] { check_all_ok(submit(1000)); });
     add("multi_client_tasks_async", 40'000, multi_client);
+    add_step("placement_group_create/removal", 100, [] {
+        std::deque<mobula::PlacementGroup> groups;
+        for (int i = 0; i < 100; ++i) {
+            groups.emplace_back(std::vector<mobula::Resources>{{{"cpus", 0.001}}});
+        }
+        for (const mobula::PlacementGroup& group : groups) mobula::get(group.ready());
+    });
 }
 
 }  // namespace micro
