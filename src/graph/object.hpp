@@ -68,7 +68,7 @@ struct Object : detail::Cell {
         Encoded* encoded;     ///< encoded
         FailurePtr* failure;  ///< failed
     } content{nullptr};
-    Shared* shared = nullptr;
+    std::atomic<Shared*> shared{nullptr};
     alignas(16) std::byte inside[inline_bytes];
 
     static Object& of(detail::Cell& cell) noexcept { return static_cast<Object&>(cell); }

@@ -44,7 +44,7 @@ Dispatcher::Dispatcher(Engine& engine, Network& network,
 
 // ---- the table of sent tasks ----
 
-TaskKey Dispatcher::take_slot(Task& task) {
+void Dispatcher::take_slot(Task& task) {
     std::lock_guard guard(slots_lock_);
     std::uint32_t number = free_slot_;
     if (number == 0) {
@@ -54,7 +54,7 @@ TaskKey Dispatcher::take_slot(Task& task) {
         free_slot_ = slots_[number].next_free;
     }
     slots_[number].task = &task;
-    return {number, ++slots_[number].generation};
+    task.key = {number, ++slots_[number].generation};
 }
 
 void Dispatcher::free_slot(TaskKey key) {
@@ -165,7 +165,7 @@ void Dispatcher::write_task(Task& task, Rank to, RecordWriter& record) {
 
 void Dispatcher::send(Task& task, Rank to) {
     task.where = to;
-    task.key = take_slot(task);
+    take_slot(task);
     task.results_left = task.info->results;
     if (!task.advance(Task::Phase::sent)) {
         free_slot(task.key);

@@ -66,7 +66,7 @@ private:
         std::uint32_t next_free = 0;
     };
 
-    [[nodiscard]] TaskKey take_slot(Task& task);
+    void take_slot(Task& task);
     void free_slot(TaskKey key);
     void write_task(Task& task, Rank to, wire::RecordWriter& record);
     void received(Task& task, const ObjectId& actor, wire::Kind kind,

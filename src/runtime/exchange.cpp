@@ -61,10 +61,10 @@ ObjectId Exchange::publish(Object& object, const Rank* actor_rank) {
 
 std::pair<ObjectId, Rank> Exchange::actor_of(Object& actor) {
     Lock lock(mutex_);
-    if (actor.shared == nullptr || !actor.shared->is_actor) {
+    if (actor.shared == nullptr || !actor.shared.load()->is_actor) {
         throw Error("this handle names no actor");
     }
-    return {actor.shared->id, actor.shared->actor_rank};
+    return {actor.shared.load()->id, actor.shared.load()->actor_rank};
 }
 
 CellPtr Exchange::find_owned(const ObjectId& id) {
@@ -337,7 +337,7 @@ Waiting::Target Exchange::target_of(Object& object) {
     }
     Lock lock(mutex_);
     if (object.shared == nullptr) return {{}, "an object"};
-    const ObjectId id = object.shared->id;
+    const ObjectId id = object.shared.load()->id;
     return {waiting_key(id), "an object of rank " + std::to_string(index(id.owner))};
 }
 

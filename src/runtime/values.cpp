@@ -190,7 +190,7 @@ void Exchange::put_encoded(const Encoded& encoded, Rank to, RecordWriter& writer
         kept->stream_block = encoded.stream_block;
         {
             std::lock_guard guard(forms_mutex_);
-            keeper->shared->published = std::move(kept);
+            keeper->shared.load()->published = std::move(kept);
         }
         describe(*keeper, to, writer);
     }
@@ -201,7 +201,7 @@ Arrived Exchange::get_encoded(Rank from, RecordReader& reader) {
     CellPtr block;
     if (reader.get<std::uint8_t>() != 0) block = adopt(reader);
     Arrived arrived =
-        read_form(from, reader, block ? Object::of(*block).shared : nullptr);
+        read_form(from, reader, block ? Object::of(*block).shared.load() : nullptr);
     // Without pins of its own (fetched blocks) the keeper must outlive the transfer.
     if (block && !arrived.parts.empty()) arrived.encoded->references.push_back(std::move(block));
     return arrived;
@@ -255,8 +255,8 @@ std::pair<Rank, std::size_t> Exchange::place_of(Object& object) {
     }
     if (object.shared == nullptr) return {network_.self(), 0};
     Lock lock(mutex_);
-    if (!object.shared->located || graph::is_here(state)) return {network_.self(), 0};
-    return {object.shared->location, object.shared->bytes};
+    if (!object.shared.load()->located || graph::is_here(state)) return {network_.self(), 0};
+    return {object.shared.load()->location, object.shared.load()->bytes};
 }
 
 // ---- asking and answering ----
