@@ -45,7 +45,7 @@ void describe_place(std::vector<std::string>& lines, Engine& engine) {
     const auto& nodes = engine.network.cluster().nodes();
     const std::size_t self = index(engine.self());
     const auto neighbours = std::count(nodes.begin(), nodes.end(), nodes[self]);
-    lines.push_back(fmt::format("rank: {} of {}", self, nodes.size()));
+    lines.push_back(fmt::format("ranks: {}", nodes.size()));
     lines.push_back(fmt::format("node: {} ({}), {} ranks", index(nodes[self]),
                                 engine.network.cluster().host_names()[self], neighbours));
 }
