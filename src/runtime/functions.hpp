@@ -26,7 +26,7 @@ public:
     [[nodiscard]] std::uint32_t index_of(const detail::FunctionInfo& info) const;
     /// The function at a place, null where there is none.
     [[nodiscard]] const detail::FunctionInfo* at(std::uint32_t place) const noexcept;
-    /// Tells builds apart: over the identities, the sizes of the arguments and the engine's version.
+    /// Tells builds apart: of identities, sizes of arguments and the engine's version.
     [[nodiscard]] std::uint64_t digest() const noexcept { return digest_; }
 
 private:

@@ -36,8 +36,8 @@ struct Waiting {
 /// who waits behind them, then the rest; equal ones as one line. Ends with a line end. Pure.
 ///
 /// In a circle is who can go on only when somebody goes on who waits for it in turn. Who waits for
-/// one of several is in none while one of these can go on. A target that is not in the list is taken
-/// for one whose result is on its way.
+/// one of several is in none while one of these can go on. A target that is not in the list is
+/// taken for one whose result is on its way.
 [[nodiscard]] std::string print_waiting(std::span<const Waiting> all, double stalled_seconds);
 
 /// The members of each circle, by their places in `all`, each waiting for the next one and the last
