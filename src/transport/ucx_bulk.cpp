@@ -123,7 +123,7 @@ void UcxBulk::lose(Rank peer, std::string_view reason) {
     for (auto of = outgoing_.begin(); of != outgoing_.end();) {
         const auto at = of++;
         if (at->to != peer) continue;
-        at->lost = true;
+        forget(*at);
         if (at->in_flight == 0) outgoing_.erase(at);
     }
     for (auto at = incoming_.begin(); at != incoming_.end();) {
@@ -168,7 +168,7 @@ void UcxBulk::serve_pull(Rank from, const Control& control) {
 void UcxBulk::send_chunk(std::list<Outgoing>::iterator of) {
     native::UcpEndpoint* to = net_.endpoint(of->to);
     if (to == nullptr) {
-        of->lost = true;
+        forget(*of);
         if (of->in_flight == 0) outgoing_.erase(of);
         return;
     }
@@ -188,11 +188,12 @@ void UcxBulk::send_chunk(std::list<Outgoing>::iterator of) {
     of->next += bytes;
     ++of->in_flight;
     ++chunks_out_;
+    ++awaited_;
     const auto request = ucp_am_send_nbx(to->get(), static_cast<unsigned>(MessageId::chunk),
                                          &chunk->header, sizeof chunk->header, from, bytes, &param);
     if (UCS_PTR_IS_ERR(request)) {
         net_.note_failure(of->to, std::string(native::ucp_words(UCS_PTR_STATUS(request))));
-        of->lost = true;
+        forget(*of);
     }
     if (!UCS_PTR_IS_PTR(request)) chunk_sent(chunk);
 }
@@ -208,8 +209,13 @@ void UcxBulk::chunk_sent(Chunk* chunk) noexcept {
     delete chunk;
     net_.note_activity();
     --chunks_out_;
+    if (!of->lost) --awaited_;
     --of->in_flight;
     if (of->in_flight == 0 && (of->lost || of->next == of->bytes.size())) outgoing_.erase(of);
+}
+
+void UcxBulk::forget(Outgoing& transfer) noexcept {
+    if (!std::exchange(transfer.lost, true)) awaited_ -= transfer.in_flight;
 }
 
 // ---- the receiver's side
@@ -240,6 +246,7 @@ ucs_status_t UcxBulk::receive_chunk(const ChunkHeader& header, void* data, std::
     std::byte* into = transfer->request.into.data() + header.offset;
     ++transfer->landing;
     ++landing_;
+    ++awaited_;
     if ((param.recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0) {
         std::memcpy(into, data, bytes);
         landed(*transfer, bytes, UCS_OK);
@@ -265,6 +272,7 @@ void UcxBulk::landed(Incoming& transfer, std::size_t bytes, ucs_status_t status)
     net_.note_activity();
     --transfer.landing;
     --landing_;
+    if (!transfer.failure) --awaited_;
     if (status == UCS_OK) {
         transfer.arrived += bytes;
         bytes_fetched_.store(bytes_fetched() + bytes, std::memory_order_relaxed);
@@ -278,6 +286,7 @@ void UcxBulk::landed(Incoming& transfer, std::size_t bytes, ucs_status_t status)
 void UcxBulk::fail(Incoming& transfer, std::string reason) {
     if (!transfer.failure) {
         transfer.failure = std::move(reason);
+        awaited_ -= transfer.landing;
         transfer.give_up = Clock::now() + wait_for_landing;
     }
     end_if_over(transfer);

@@ -76,6 +76,9 @@ public:
     /// Operations that UCX has not completed yet.
     [[nodiscard]] std::size_t in_flight() const noexcept { return chunks_out_ + landing_; }
 
+    /// Those of them whose peer lives: what is worth to be driven on.
+    [[nodiscard]] std::size_t awaited() const noexcept { return awaited_; }
+
     [[nodiscard]] std::uint64_t bytes_fetched() const noexcept {
         return bytes_fetched_.load(std::memory_order_relaxed);
     }
@@ -146,6 +149,7 @@ private:
     void serve_pull(Rank from, const Control& control);
     void send_chunk(std::list<Outgoing>::iterator of);
     void chunk_sent(Chunk* chunk) noexcept;
+    void forget(Outgoing& transfer) noexcept;
     static void on_chunk_sent(void* request, ucs_status_t status, void* user) noexcept;
 
     [[nodiscard]] Incoming* find_incoming(Rank from, std::uint64_t id);
@@ -174,6 +178,7 @@ private:
     std::list<Outgoing> outgoing_;
     std::size_t chunks_out_ = 0;
     std::size_t landing_ = 0;
+    std::size_t awaited_ = 0;
     std::size_t reads_ = 0;  ///< transfers by verb get
     std::vector<Outcome> outcomes_;
     std::atomic<std::uint64_t> bytes_fetched_{0};

@@ -104,6 +104,7 @@ void UcxNet::hand_over(Link& link, Batch* batch, MessageId id) {
         return note_failure(link.peer, std::string(native::ucp_words(UCS_PTR_STATUS(request))));
     }
     ++in_flight_;
+    if (!link.closed) ++awaited_;
     ++link.in_flight;
     link.in_flight_bytes.fetch_add(batch->used, std::memory_order_relaxed);
 }
@@ -118,6 +119,7 @@ void UcxNet::landed(Batch* batch) noexcept {
     Link& link = links_[index(batch->to)];
     note_activity();
     --in_flight_;
+    if (!link.closed) --awaited_;
     --link.in_flight;
     link.in_flight_bytes.fetch_sub(batch->used, std::memory_order_relaxed);
     if (link.wants_room) {
@@ -149,6 +151,7 @@ void UcxNet::note_failure(Rank peer, std::string reason) {
 void UcxNet::close(Rank peer) noexcept {
     Link& link = links_[index(peer)];
     link.broken = true;
+    if (!std::exchange(link.closed, true)) awaited_ -= link.in_flight;
     forced_ = forced_ || link.endpoint;
     if (const auto request = link.endpoint.close(false)) closing_.push_back(request);
 }

@@ -73,6 +73,7 @@ public:
     }
     /// Something was received or completed.
     void note_activity() noexcept { ++activity_; }
+    [[nodiscard]] std::uint64_t activity() const noexcept { return activity_; }
 
     /// Whether there is something in roomy() or failures().
     [[nodiscard]] bool needs_care() const noexcept { return !roomy_.empty() || !failures_.empty(); }
@@ -88,6 +89,8 @@ public:
 
     /// Messages that UCX has not taken over yet.
     [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_; }
+    /// Those of them whose link is not closed: what is worth to be driven on.
+    [[nodiscard]] std::size_t awaited() const noexcept { return awaited_; }
     /// *Thread-safe*.
     [[nodiscard]] std::size_t in_flight_bytes(Rank to) const noexcept {
         return links_[index(to)].in_flight_bytes.load(std::memory_order_relaxed);
@@ -100,6 +103,7 @@ private:
         native::UcpEndpoint endpoint;
         bool broken = false;
         bool wants_room = false;
+        bool closed = false;  ///< for ever: what is in flight is not awaited
         std::uint32_t next_sequence = 0;
         std::uint32_t in_flight = 0;
         std::atomic<std::size_t> in_flight_bytes{0};
@@ -120,6 +124,7 @@ private:
     Rank self_{};
     Incarnation incarnation_{};
     std::size_t in_flight_ = 0;
+    std::size_t awaited_ = 0;
     std::uint64_t activity_ = 0;
     bool forced_ = false;  ///< a link was closed by force
     std::vector<Rank> roomy_;

@@ -88,6 +88,7 @@ void UcxBulk::read_more(Incoming& transfer) {
         transfer.asked += bytes;
         ++transfer.landing;
         ++landing_;
+        ++awaited_;
         const auto request = ucp_get_nbx(link->get(), into, bytes, extent.address + within,
                                          extent.key->get(), &param);
         if (UCS_PTR_IS_PTR(request)) continue;

@@ -14,7 +14,11 @@ namespace mobula::transport {
 namespace {
 
 // Messages that UCX has not taken over need progress although no event tells so.
-constexpr auto nap_with_messages_in_flight = std::chrono::milliseconds(1);
+constexpr auto short_nap = std::chrono::milliseconds(1);
+constexpr auto long_nap = std::chrono::milliseconds(8);
+
+constexpr int refusals_before_nap = 16;
+constexpr int refusals_before_long_nap = 128;
 
 // Another thread has the turn: it progresses now, but need not do so again.
 constexpr auto nap_while_another_progresses = std::chrono::microseconds(500);
@@ -128,7 +132,7 @@ void UcxTransportImpl::work() {
     }
     bulk_.pump();
     // Whoever sleeps armed itself before these messages were under way, and must help them along.
-    if (net_.in_flight() > 0 && sleeper_.somebody_sleeps()) sleeper_.wake();
+    if (net_.awaited() > 0 && sleeper_.somebody_sleeps()) sleeper_.wake();
 }
 
 bool UcxTransportImpl::progress() {
@@ -172,9 +176,10 @@ void UcxTransportImpl::wait(Time deadline) {
         bool quiet = true;
         Time until = std::min(deadline, now + settings_.heartbeat);
         if (turn_.enter()) {
-            quiet = !outbox_.has_work() && !news_ && !bulk_.has_outcomes() && net_.worker().arm();
-            if (net_.in_flight() + bulk_.in_flight() > 0) {
-                until = std::min(until, now + nap_with_messages_in_flight);
+            quiet = !outbox_.has_work() && !news_ && !bulk_.has_outcomes() && may_sleep();
+            if (refusals_ > 0 || net_.awaited() + bulk_.awaited() > 0) {
+                const bool for_long = refusals_ > refusals_before_long_nap;
+                until = std::min<Time>(until, now + (for_long ? long_nap : short_nap));
             }
             turn_.leave([this] { work(); });
         } else {
@@ -187,6 +192,17 @@ void UcxTransportImpl::wait(Time deadline) {
         sleeper_.end();
     }
     waiting_.store(false, std::memory_order_release);
+}
+
+bool UcxTransportImpl::may_sleep() {
+    if (net_.worker().arm()) {
+        refusals_ = 0;
+        return true;
+    }
+    // Mostly something has just come. But UCX refuses for ever while a peer that stands still
+    // leaves messages to it in a queue; when nothing comes of looking again, short naps must do.
+    if (std::exchange(activity_at_refusal_, net_.activity()) != net_.activity()) refusals_ = 0;
+    return ++refusals_ > refusals_before_nap;
 }
 
 void UcxTransportImpl::fetch(Rank from, std::uint64_t offset, std::span<std::byte> into,
@@ -270,7 +286,7 @@ void UcxTransportImpl::fence(Rank peer) {
 bool UcxTransportImpl::leave(Time deadline) {
     leaving_ = true;
     const auto all_left = [this] {
-        return !outbox_.has_work() && net_.in_flight() == 0 && !bulk_.busy();
+        return !outbox_.has_work() && net_.awaited() == 0 && !bulk_.busy();
     };
     flush();
     while (!all_left() && Clock::now() < deadline) progress();

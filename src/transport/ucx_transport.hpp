@@ -91,6 +91,7 @@ private:
     void work();
     /// Looks after what progress has brought up; true when the delegate was told something.
     bool settle();
+    [[nodiscard]] bool may_sleep();
     void do_tick(Time now);
     void lose(Rank peer, const std::string& reason, bool reachable);
     void bury(Rank peer, const std::string& reason, bool reachable);
@@ -123,7 +124,9 @@ private:
     bool ended_ = false;                  ///< the destructor runs: nothing is believed any more
     std::atomic<Time::rep> tick_due_{0};  ///< 0, or the time that tick() was given
     bool news_ = false;                   ///< something waits for progress() to report it
-    std::atomic<bool> waiting_{false};    ///< a thread is inside wait()
+    int refusals_ = 0;  ///< by UCX to let this rank sleep, without anything having come since
+    std::uint64_t activity_at_refusal_ = 0;
+    std::atomic<bool> waiting_{false};  ///< a thread is inside wait()
     Sums sums_;
 };
 

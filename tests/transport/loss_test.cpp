@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Goal: a rank that is killed, stopped or talks nonsense is noticed by every other rank, once, with
+// Goal: a rank that is killed or stopped is noticed by every other rank, once, with
 // a reason, within 2 s; fetches from it fail; the others go on, asleep when idle; a stopped rank
 // that comes back is told to go. Method: the last rank is the victim and the others watch. They are
-// launched so that one death does not end the job, and leave by abandon(). Arguments: kill, stop or
-// nonsense, and the pace.
+// launched so that one death does not end the job, and leave by abandon(). Arguments: kill or
+// stop, and the pace.
 #include <sys/resource.h>
 #include <unistd.h>
 
