@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: actors begin, fail and end as promised, wherever they are: exceptions, kill, the end with
+// the last handle, several methods at once. Method: actors whose constructors and destructors are
+// counted on their rank.
+#include <atomic>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/checks.hpp"
+
+namespace {
+
+using namespace mobula;
+using namespace mobula::testing;
+
+ActorOptions at(unsigned rank) { return {.placement = Placement::on_rank(rank)}; }
+
+struct Quarrel : std::runtime_error {
+    explicit Quarrel(int n) : std::runtime_error("quarrel " + std::to_string(n)) {}
+};
+
+class Guest {
+public:
+    static inline std::atomic<int> present{0}, calls{0};
+
+    explicit Guest(int mood) : mood_(mood) {
+        if (mood < 0) throw Quarrel(mood);
+        ++present;
+    }
+    Guest(const Guest&) = delete;
+    Guest& operator=(const Guest&) = delete;
+    ~Guest() { --present; }
+
+    int mood() const { return mood_; }
+    int count() { return ++calls; }
+    int quarrel(int n) {
+        mood_ = n;
+        throw Quarrel(n);
+    }
+    int stay() { return run_until_cancelled(); }
+    /// Counts how many are in here at once, waiting until all of them are.
+    int meet(int expected) {
+        ++inside_;
+        await([&] { return inside_.load() >= expected; }, "enough calls at once");
+        return inside_.load();
+    }
+    /// The most that were in here at once.
+    int crowd() {
+        const int now = ++inside_;
+        most_ = std::max(most_.load(), now);
+        for (int i = 0; i < 5; ++i) mobula::yield();
+        --inside_;
+        return most_;
+    }
+
+private:
+    std::atomic<int> inside_{0}, most_{0};
+    int mood_;
+};
+
+int present_here() { return Guest::present.load(); }
+void gone(unsigned rank, const std::string& after) {
+    await([&] { return get(remote<present_here>(on(rank))) == 0; },
+          "the destructor of an actor after " + after);
+}
+
+void exceptions(unsigned rank) {
+    auto guest = spawn<Guest>(at(rank), 4);
+    try {
+        get(guest.call<&Guest::quarrel>(9));
+        fail("a method that throws gave a value");
+    } catch (const TaskError& error) {
+        check_equal(error.message(), "quarrel 9", "the message of a method's exception");
+        check_contains(error.function(), "Guest::quarrel", "the function of a TaskError");
+        check_equal(error.rank(), rank, "the rank of a TaskError");
+    }
+    check_equal(get(guest.call<&Guest::mood>()), 9, "the state of an actor after an exception");
+
+    auto angry = spawn<Guest>(at(rank), -3);
+    const std::string begin = thrown<TaskError>([&] { get(angry.ready()); }, "ready");
+    check_contains(begin, "quarrel -3", "why an actor did not begin");
+    const std::string call =
+        thrown<ActorDied>([&] { get(angry.call<&Guest::mood>()); }, "a call of what never began");
+    check_contains(call, "quarrel -3", "why a call failed");
+    // A failed input fails the call, and the actor goes on.
+    auto calm = spawn<Guest>(at(rank), 1);
+    const Ref<int> failed = remote(on(rank), []() -> int { throw Quarrel(5); });
+    thrown<TaskError>([&] { get(calm.call<&Guest::meet>(failed)); }, "a call with a failed input");
+    check_equal(get(calm.call<&Guest::mood>()), 1, "the actor after it");
+    const Ref<int> no_mood = remote(on(rank), []() -> int { throw Quarrel(6); });
+    const auto never = spawn<Guest>(at(rank), no_mood);
+    thrown<Error>([&] { get(never.call<&Guest::mood>()); }, "an actor whose argument failed");
+}
+
+void kills(unsigned rank) {
+    auto guest = spawn<Guest>(at(rank), 1);
+    const Ref<int> running = guest.call<&Guest::stay>();
+    const Ref<int> queued = guest.call<&Guest::mood>();
+    const Ref<int> waiting = guest.call<&Guest::meet>(remote<run_until_cancelled>(on(rank)));
+    get(guest.ready());
+    kill(guest);
+    thrown<Error>([&] { get(running); }, "the method that ran");
+    const std::string text = thrown<ActorDied>([&] { get(queued); }, "a queued method");
+    check_contains(text, "kill", "the sentence of a killed actor");
+    thrown<ActorDied>([&] { get(waiting); }, "a method whose input was not there");
+    thrown<ActorDied>([&] { get(guest.call<&Guest::mood>()); }, "a call after kill");
+    kill(guest);
+    gone(rank, "kill");
+    // By another rank, which got the handle.
+    auto other = spawn<Guest>(at(rank), 2);
+    get(remote(on((rank + 1) % ranks()), [](Actor<Guest> g) { kill(g); }, other));
+    await(
+        [&] {
+            try {
+                get(other.call<&Guest::mood>());
+                return false;
+            } catch (const ActorDied&) {
+                return true;
+            }
+        },
+        "the death of an actor that another rank killed");
+    gone(rank, "kill by another rank");
+}
+
+Actor<Guest> pass_back(Actor<Guest> guest) { return guest; }
+
+void graceful(unsigned rank) {
+    const int before = get(remote(on(rank), [] { return Guest::calls.load(); }));
+    {
+        auto guest = spawn<Guest>(at(rank), 1);
+        for (int i = 0; i < 100; ++i) guest.call<&Guest::count>();
+        guest.call<&Guest::meet>(remote([] { return 1; }));
+        // The handle goes while the calls are under way; they are made all the same.
+    }
+    gone(rank, "its last handle went");
+    check_equal(get(remote(on(rank), [] { return Guest::calls.load(); })), before + 100,
+                "the calls made before the last handle went");
+    std::optional<Ref<Actor<Guest>>> travelled;
+    {
+        auto guest = spawn<Guest>(at(rank), 8);
+        travelled = remote<pass_back>(on((rank + 1) % ranks()), guest);
+    }
+    check_equal(get(get(*travelled).call<&Guest::mood>()), 8, "an actor kept by a result");
+    travelled.reset();
+    gone(rank, "a result that kept it went");
+    {
+        const auto boxed = put(std::vector<Actor<Guest>>{spawn<Guest>(at(rank), 3)});
+        check_equal(get(get(boxed)[0].call<&Guest::mood>()), 3, "an actor kept by an object");
+    }
+    gone(rank, "an object that kept it went");
+    // Ends while nobody ever called it.
+    { const auto unused = spawn<Guest>(at(rank), 1); }
+    gone(rank, "nobody called it");
+}
+
+void at_once(unsigned rank) {
+    auto open = spawn<Guest>({.max_concurrency = 5, .placement = Placement::on_rank(rank)}, 1);
+    std::vector<Ref<int>> calls;
+    for (int i = 0; i < 5; ++i) calls.push_back(open.call<&Guest::meet>(5));
+    for (const int inside : get(calls)) check_equal(inside, 5, "how many are inside at once");
+    auto narrow = spawn<Guest>({.max_concurrency = 3, .placement = Placement::on_rank(rank)}, 1);
+    auto single = spawn<Guest>(at(rank), 1);
+    std::vector<Ref<int>> crowds, alone;
+    for (int i = 0; i < 50; ++i) {
+        crowds.push_back(narrow.call<&Guest::crowd>());
+        alone.push_back(single.call<&Guest::crowd>());
+    }
+    for (const int most : get(crowds)) check(most <= 3, "more than max_concurrency were inside");
+    for (const int most : get(alone)) check_equal(most, 1, "the most in an actor of one at a time");
+}
+
+int driver(Job& job) {
+    for (unsigned rank = 0; rank < job.ranks; ++rank) {
+        exceptions(rank);
+        gone(rank, "exceptions");
+        kills(rank);
+        graceful(rank);
+        at_once(rank);
+        gone(rank, "calls at once");
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }

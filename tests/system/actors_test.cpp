@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: methods of actors run one after another in the order of each caller, actors and tasks mix
+// in one graph, and handles, names and pools work from every rank. Method: actors that record what
+// they were given, placed on each rank in turn.
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "support/checks.hpp"
+
+namespace {
+
+using namespace mobula;
+using namespace mobula::testing;
+
+int slow_identity(int n) {
+    for (int i = 0; i < n % 5; ++i) mobula::yield();
+    return n;
+}
+int add(int a, int b) { return a + b; }
+
+class Journal {
+public:
+    Journal() = default;
+    explicit Journal(int first) { entries_.push_back(first); }
+    void write(int entry) { entries_.push_back(entry); }
+    int write_and_count(int entry) {
+        entries_.push_back(entry);
+        return static_cast<int>(entries_.size());
+    }
+    std::vector<int> read() const { return entries_; }
+    unsigned where() const { return mobula::rank(); }
+    std::tuple<int, std::string> both() const {
+        return {static_cast<int>(entries_.size()), "journal"};
+    }
+    /// Waits in the middle: nobody else may come in between.
+    void write_around(Ref<int> middle) {
+        entries_.push_back(-1);
+        entries_.push_back(get(middle));
+        entries_.push_back(-2);
+    }
+    std::unique_ptr<int> take(std::unique_ptr<int> box) {
+        ++*box;
+        return box;
+    }
+
+private:
+    std::vector<int> entries_;
+};
+
+ActorOptions at(unsigned rank) { return {.placement = Placement::on_rank(rank)}; }
+
+void order(unsigned rank) {
+    auto journal = spawn<Journal>(at(rank), 0);
+    check_equal(get(journal.call<&Journal::where>()), rank, "the rank of a placed actor");
+    // Arguments become ready in any order; the calls keep theirs.
+    for (int i = 1; i <= 300; ++i) {
+        if (i % 3 == 0) {
+            journal.call<&Journal::write>(i);
+        } else {
+            journal.call<&Journal::write>(
+                remote<slow_identity>(on(static_cast<unsigned>(i) % ranks()), i));
+        }
+    }
+    const std::vector<int> entries = get(journal.call<&Journal::read>());
+    check_equal(entries.size(), 301U, "the number of entries");
+    for (int i = 0; i <= 300; ++i) check_equal(entries[static_cast<std::size_t>(i)], i, "an entry");
+
+    auto quiet = spawn<Journal>(at(rank));
+    quiet.call<&Journal::write_around>(
+        remote<slow_identity>(on((rank + 1) % ranks()), remote<slow_identity>(44)));
+    for (int i = 0; i < 10; ++i) quiet.call<&Journal::write>(i);
+    const std::vector<int> around = get(quiet.call<&Journal::read>());
+    check(around.size() == 13 && around[0] == -1 && around[1] == 44 && around[2] == -2,
+          "a method that waits let another one in");
+    auto [count, text] = quiet.call<&Journal::both>();
+    check(get(count) == 13 && get(text) == "journal", "a method's two results are wrong");
+    check_equal(*get(quiet.call<&Journal::take>(std::make_unique<int>(3))), 4,
+                "a move-only value through a method");
+}
+
+/// Writes 100 numbers of its own; its calls must not be mixed up among themselves.
+void write_many(Actor<Journal> journal, int caller) {
+    std::vector<Ref<void>> calls;
+    for (int i = 0; i < 100; ++i) {
+        calls.push_back(journal.call<&Journal::write>(
+            i % 2 == 0 ? put(caller * 1000 + i)
+                       : remote<slow_identity>(on(static_cast<unsigned>(i) % ranks()),
+                                               caller * 1000 + i)));
+    }
+    get(calls);
+}
+
+void callers(unsigned rank) {
+    auto journal = spawn<Journal>(at(rank));
+    std::vector<Ref<void>> writers;
+    for (int caller = 0; caller < 8; ++caller) {
+        writers.push_back(remote<write_many>(on(static_cast<unsigned>(caller) % ranks()), journal,
+                                             caller));
+    }
+    get(writers);
+    std::map<int, int> next;
+    const std::vector<int> entries = get(journal.call<&Journal::read>());
+    check_equal(entries.size(), 800U, "the number of entries of 8 callers");
+    for (const int entry : entries) {
+        check_equal(entry % 1000, next[entry / 1000]++, "the order of one caller");
+    }
+}
+
+/// Adds on behalf of others; calls other actors itself.
+class Relay {
+public:
+    Relay() = default;
+    explicit Relay(Actor<Relay> next) : next_(std::move(next)) {}
+    int pass(int value) {
+        if (!next_.valid()) return value;
+        return get(next_.call<&Relay::pass>(value + 1));
+    }
+    Ref<int> pass_on(int value) {
+        return next_.valid() ? next_.call<&Relay::pass>(value) : put(value);
+    }
+
+private:
+    Actor<Relay> next_;
+};
+
+void graphs(unsigned rank) {
+    // task -> method -> task -> method, without the driver waiting in between.
+    auto journal = spawn<Journal>(at(rank), 1);
+    Ref<int> value = remote<add>(on((rank + 1) % ranks()), 1, 1);
+    for (int i = 0; i < 50; ++i) {
+        const Ref<int> count = journal.call<&Journal::write_and_count>(value);
+        value = remote<add>(on(static_cast<unsigned>(i) % ranks()), count, 100);
+    }
+    check_equal(get(value), 151, "the end of a chain of tasks and methods");
+
+    Actor<Relay> relay = spawn<Relay>(at(rank));
+    for (unsigned i = 1; i <= 10; ++i) relay = spawn<Relay>(at((rank + i) % ranks()), relay);
+    check_equal(get(relay.call<&Relay::pass>(0)), 10, "a value passed along ten actors");
+    check_equal(get(get(relay.call<&Relay::pass_on>(0))), 9, "a Ref that a method returned");
+    // The constructor's argument is still to come.
+    auto later = spawn<Journal>(at(rank), remote<slow_identity>(on((rank + 1) % ranks()), 23));
+    get(later.ready());
+    check_equal(get(later.call<&Journal::read>())[0], 23, "what a constructor waited for");
+}
+
+void names(unsigned rank) {
+    const std::string name = "journal-" + std::to_string(rank);
+    check(!find<Journal>(name).has_value(), "an actor was found that was never made");
+    {
+        auto journal = spawn<Journal>(
+            {.name = name, .placement = Placement::on_rank((rank + 1) % ranks())}, 77);
+        get(journal.ready());
+        for (unsigned r = 0; r < ranks(); ++r) {
+            check_equal(get(remote(on(r), [](const std::string& n) {
+                            return get(find<Journal>(n).value().call<&Journal::read>())[0];
+                        }, name)),
+                        77, "what a rank read from the actor it found by name");
+        }
+        thrown<Error>([&] { get(spawn<Journal>({.name = name}, 1).ready()); }, "a name taken twice");
+        check_equal(get(journal.call<&Journal::read>())[0], 77, "what the first of the name has");
+    }
+    await([&] { return !find<Journal>(name).has_value(); }, "the end of a name");
+    // Made on another rank, found here, and the name is free again.
+    get(remote(on(rank), [](const std::string& n) {
+            auto journal = spawn<Journal>({.name = n}, 5);
+            get(journal.ready());
+            check_equal(get(find<Journal>(n)->call<&Journal::read>())[0], 5, "what was found");
+        }, name));
+    await([&] { return !find<Journal>(name).has_value(); }, "the end of a name of another rank");
+}
+
+class Worker {
+public:
+    int square(int n) {
+        ++done_;
+        for (int i = 0; i < n % 3; ++i) mobula::yield();
+        return n * n;
+    }
+    int done() const { return done_; }
+
+private:
+    int done_ = 0;
+};
+
+void pools(unsigned rank) {
+    std::vector<Actor<Worker>> actors;
+    for (unsigned i = 0; i < 4; ++i) actors.push_back(spawn<Worker>(at((rank + i) % ranks())));
+    ActorPool<Worker, int> pool(actors);
+    for (int i = 0; i < 200; ++i) pool.submit<&Worker::square>(i);
+    long sum = 0;
+    int results = 0;
+    while (auto result = pool.next()) {
+        sum += get(*result);
+        ++results;
+    }
+    check_equal(results, 200, "the number of a pool's results");
+    check_equal(sum, 199L * 200 * 399 / 6, "the sum of a pool's results");
+    int done = 0;
+    for (const auto& actor : actors) done += get(actor.call<&Worker::done>());
+    check_equal(done, 200, "what the actors of a pool did together");
+    thrown<BadInput>([] { ActorPool<Worker, int>({}); }, "a pool of no actors");
+}
+
+void many(unsigned rank) {
+    std::vector<Actor<Journal>> actors;
+    std::vector<Ref<int>> counts;
+    for (int i = 0; i < 500; ++i) actors.push_back(spawn<Journal>(i));
+    for (int round = 0; round < 3; ++round) {
+        for (const auto& actor : actors) {
+            counts.push_back(actor.call<&Journal::write_and_count>(round));
+        }
+    }
+    long sum = 0;
+    for (const int count : get(counts)) sum += count;
+    check_equal(sum, 500L * (2 + 3 + 4), "the calls of 500 actors");
+    auto one = spawn<Journal>(at(rank));
+    for (int i = 0; i < 20000; ++i) one.call<&Journal::write>(i);
+    const std::vector<int> entries = get(one.call<&Journal::read>());
+    check(entries.size() == 20000 && std::is_sorted(entries.begin(), entries.end()),
+          "20,000 calls were lost or changed their order");
+}
+
+int driver(Job& job) {
+    for (unsigned rank = 0; rank < job.ranks; ++rank) {
+        order(rank);
+        callers(rank);
+        graphs(rank);
+        names(rank);
+        pools(rank);
+    }
+    many(job.ranks - 1);
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: a cancelled task never starts or is asked to stop, on whichever rank it is, with the tasks
+// that it submitted. Method: tasks that end only when they are cancelled, and that leave a mark on
+// their rank when they begin and when they have been stopped.
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "support/checks.hpp"
+
+namespace {
+
+using namespace mobula;
+using namespace mobula::testing;
+
+std::atomic<int> begun{0}, stopped{0}, ran{0};
+
+struct Mark {
+    Mark() { ++begun; }
+    ~Mark() { ++stopped; }
+};
+int spin() {
+    Mark mark;
+    return run_until_cancelled();
+}
+/// Never gives way; sees that it was asked.
+int look() {
+    Mark mark;
+    while (!cancelled()) {
+    }
+    return 5;
+}
+int wait_for_input(Ref<int> input) {
+    Mark mark;
+    return get(input);
+}
+int use(int value) {
+    ++ran;
+    return value;
+}
+int parent(unsigned depth, unsigned width) {
+    Mark mark;
+    std::vector<Ref<int>> children;
+    for (unsigned i = 0; i < width; ++i) {
+        children.push_back(depth == 0 ? remote<spin>(on((rank() + i) % ranks()))
+                                      : remote<parent>(on((rank() + i + 1) % ranks()), depth - 1,
+                                                       width));
+    }
+    return get(children)[0];
+}
+
+int begun_here() { return begun.load(); }
+int stopped_here() { return stopped.load(); }
+int ran_here() { return ran.load(); }
+template <int (*count)()>
+int sum_over_ranks() {
+    int sum = 0;
+    for (unsigned rank = 0; rank < ranks(); ++rank) sum += get(remote<count>(on(rank)));
+    return sum;
+}
+
+void running(unsigned rank) {
+    const int before = sum_over_ranks<begun_here>();
+    const Ref<int> task = remote<spin>(on(rank));
+    await([&] { return sum_over_ranks<begun_here>() == before + 1; }, "the begin of a task");
+    cancel(task);
+    const std::string text = thrown<Cancelled>([&] { get(task); }, "get of a cancelled task");
+    check_contains(text, "spin", "the sentence of a cancelled task");
+    await([&] { return sum_over_ranks<stopped_here>() == before + 1; }, "its end");
+    cancel(task);  // once more changes nothing
+
+    const Ref<int> input = remote<spin>(on(rank));
+    const Ref<int> waiting = remote<wait_for_input>(on(rank), input);
+    await([&] { return sum_over_ranks<begun_here>() == before + 3; }, "two tasks to begin");
+    cancel(waiting);
+    thrown<Cancelled>([&] { get(waiting); }, "get of a task that waited");
+    check(!input.done(), "cancelling who waits cancelled what it waits for");
+    cancel(input);
+    thrown<Cancelled>([&] { get(input); }, "get of its input");
+    await([&] { return sum_over_ranks<stopped_here>() == before + 3; }, "the end of both");
+}
+
+void pending(unsigned rank) {
+    const int before = sum_over_ranks<ran_here>();
+    const Ref<int> input = remote<spin>(on(rank));
+    const Ref<int> task = remote<use>(on(rank), input);
+    const Ref<int> after = remote<use>(on((rank + 1) % ranks()), task);
+    cancel(task);
+    thrown<Cancelled>([&] { get(task); }, "get of a task whose input was not there");
+    thrown<Cancelled>([&] { get(after); }, "get of what needed a cancelled task");
+    cancel(input);
+    thrown<Cancelled>([&] { get(input); }, "get of the input");
+    check_equal(sum_over_ranks<ran_here>(), before, "how many of the cancelled tasks ran");
+    // A finished one stays as it is.
+    const Ref<int> finished = remote<use>(on(rank), 3);
+    check_equal(get(finished), 3, "a result");
+    cancel(finished);
+    check_equal(get(finished), 3, "a result that was cancelled too late");
+}
+
+void many(unsigned rank) {
+    // All workers are taken by tasks that never give way, so that the others are queued.
+    std::vector<Ref<int>> blockers, queued;
+    for (unsigned i = 0; i < 64; ++i) blockers.push_back(remote<spin>(on(rank)));
+    for (int i = 0; i < 500; ++i) queued.push_back(remote<use>(on(rank), i));
+    for (const auto& ref : queued) cancel(ref);
+    // Whether one had run already is a race; that each ends, one way or the other, is not.
+    check_equal(wait(queued, queued.size()).done.size(), queued.size(), "how many ended");
+    for (const auto& ref : blockers) cancel(ref);
+    for (const auto& ref : blockers) thrown<Cancelled>([&] { get(ref); }, "get of a blocker");
+}
+
+void recursive(unsigned rank) {
+    const int before = sum_over_ranks<begun_here>();
+    const Ref<int> root = remote<parent>(on(rank), 2U, 3U);  // 1 + 3 + 9 parents, 27 leaves
+    await([&] { return sum_over_ranks<begun_here>() == before + 40; }, "a tree of tasks");
+    cancel(root);
+    thrown<Cancelled>([&] { get(root); }, "get of the root");
+    await([&] { return sum_over_ranks<stopped_here>() == before + 40; }, "the end of the tree");
+}
+
+void of_another_rank(unsigned rank) {
+    // Who cancels is neither who submitted nor who runs.
+    const int before = sum_over_ranks<begun_here>();
+    const Ref<int> task = remote<spin>(on(rank));
+    await([&] { return sum_over_ranks<begun_here>() == before + 1; }, "the begin of a task");
+    get(remote(on((rank + 1) % ranks()), [](Ref<int> ref) { cancel(ref); }, task));
+    thrown<Cancelled>([&] { get(task); }, "get of a task that another rank cancelled");
+    await([&] { return sum_over_ranks<stopped_here>() == before + 1; }, "its end");
+}
+
+int driver(Job& job) {
+    for (unsigned rank = 0; rank < job.ranks; ++rank) {
+        running(rank);
+        pending(rank);
+        many(rank);
+        recursive(rank);
+        of_another_rank(rank);
+    }
+    // One that never waits sees it by asking.
+    const unsigned last = job.ranks - 1;
+    if (job.ranks > 1) {
+        const Ref<int> deaf = remote<look>(on(last));
+        cancel(deaf);
+        try {
+            check_equal(get(deaf), 5, "the result of a task that saw that it was cancelled");
+        } catch (const Cancelled&) {
+        }
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }
