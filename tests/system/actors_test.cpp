@@ -160,7 +160,8 @@ void names(unsigned rank) {
                         }, name)),
                         77, "what a rank read from the actor it found by name");
         }
-        thrown<Error>([&] { get(spawn<Journal>({.name = name}, 1).ready()); }, "a name taken twice");
+        thrown<Error>([&] { get(spawn<Journal>({.name = name}, 1).ready()); },
+                      "a name taken twice");
         check_equal(get(journal.call<&Journal::read>())[0], 77, "what the first of the name has");
     }
     await([&] { return !find<Journal>(name).has_value(); }, "the end of a name");

@@ -110,7 +110,8 @@ void resources(unsigned rank) {
     {
         ActorOptions options{.gpus = 1, .placement = Placement::on_rank(rank)};
         const auto one = spawn<Holder>(options), other = spawn<Holder>(options);
-        const auto first = get(one.call<&Holder::gpus>()), second = get(other.call<&Holder::gpus>());
+        const auto first = get(one.call<&Holder::gpus>());
+        const auto second = get(other.call<&Holder::gpus>());
         check(first.size() == 1 && second.size() == 1 && first != second,
               "two actors were given the same GPU");
         // Both are taken: a third has to wait for an end.

@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Ends a job in one of many ways and looks at what is left of it: nothing must be.
+
+usage: ends.py WAY RANKS PROGRAM
+
+Every way checks the exit code in the status file, the sentence that says why, the time it took,
+and that no process, no shared-memory segment and no temporary file stays behind.
+"""
+import glob
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+READY_SECONDS = 40   # to start on a busy machine
+END_SECONDS = 5      # from the fault to the last process's end
+STOP_SECONDS = 10    # the same where a silence has to be noticed first
+NODE = re.escape(socket.gethostname())
+
+
+class Job:
+    """One run of the program under mpirun, in folders of its own."""
+
+    def __init__(self, way, ranks, program, recover=True, variables=()):
+        base = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix='mobula-ends.', dir=base))
+        self.temporary = self.scratch / 'tmp'
+        self.temporary.mkdir()
+        self.mark = f'OMPI_MCA_btl_vader_backing_directory={self.scratch}'
+        self.status_file = self.scratch / 'status'
+        self.segments_before = set(os.listdir('/dev/shm'))
+        name, value = self.mark.split('=')
+        environment = dict(os.environ, **{name: value},
+                           OMPI_ALLOW_RUN_AS_ROOT='1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1',
+                           OMPI_MCA_plm_rsh_agent='/bin/true',
+                           OMPI_MCA_orte_tmpdir_base=str(self.scratch),
+                           TMPDIR=str(self.temporary), TERM='dumb',
+                           MOBULA_STATUS_FILE=str(self.status_file), MOBULA_WORKERS='1',
+                           **dict(variables))
+        command = ['mpirun', '--oversubscribe', '--bind-to', 'none', '-n', str(ranks)]
+        if recover:
+            command.append('--enable-recovery')
+        self.mpirun = subprocess.Popen([*command, program, *way], env=environment, text=True,
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.STDOUT)
+        self.output = ''
+        self.pids = {}
+        self.ready = threading.Event()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self):
+        for line in self.mpirun.stdout:
+            self.output += line
+            if rank := re.search(r'rank (\d+) is process (\d+)', line):
+                self.pids[int(rank[1])] = int(rank[2])
+            if line.strip() == 'ready':
+                self.ready.set()
+
+    def wait_until_ready(self):
+        if not self.ready.wait(READY_SECONDS):
+            self.fail(f'was not ready in {READY_SECONDS} s')
+
+    def processes(self):
+        """All that live and have this job's mark in their environment, mpirun included."""
+        found = []
+        for path in glob.glob('/proc/[0-9]*/environ'):
+            try:
+                state = pathlib.Path(path).with_name('stat').read_text().rpartition(')')[2].split()
+                if state[0] != 'Z' and self.mark.encode() in pathlib.Path(path).read_bytes():
+                    found.append(int(path.split('/')[2]))
+            except OSError:
+                pass  # it has just ended
+        return found
+
+    def wait_until_gone(self, seconds, but=()):
+        end = time.monotonic() + seconds
+        while left := [pid for pid in self.processes() if pid not in but]:
+            if time.monotonic() > end:
+                names = [pathlib.Path(f'/proc/{pid}/cmdline').read_bytes().split(b'\0')[0].decode()
+                         for pid in left if os.path.exists(f'/proc/{pid}')]
+                self.fail(f'{seconds} s after its end there are still processes {left} {names}')
+            if self.mpirun.poll() is None or left:
+                try:
+                    self.mpirun.wait(0.05)
+                except subprocess.TimeoutExpired:
+                    pass
+
+    def check_nothing_left(self):
+        left = [str(path) for path in self.temporary.rglob('*')]
+        left += [str(path) for path in self.scratch.glob('vader_segment*')]
+        left += [str(path) for path in self.scratch.glob('status.part')]
+        mapped = set()
+        for path in glob.glob('/proc/[0-9]*/maps'):
+            try:
+                mapped.update(re.findall(r'/dev/shm/(\S+)', pathlib.Path(path).read_text()))
+            except OSError:
+                pass
+        for name in set(os.listdir('/dev/shm')) - self.segments_before - mapped:
+            if not name.startswith(('mobula-', 'vader_segment')):  # of tests beside this one
+                left.append('/dev/shm/' + name)
+        if left:
+            self.fail(f'left behind: {left}')
+
+    def check_status(self, code, reason=None):
+        if not self.status_file.exists():
+            self.fail('left no status file')
+        lines = self.status_file.read_text().splitlines()
+        if lines[0] != f'exit {code}':
+            self.fail(f'the status file says {lines} and not exit {code}')
+        if reason and not (len(lines) > 1 and re.search(reason, lines[1])):
+            self.fail(f'the status file says {lines} and nothing like {reason}')
+
+    def check_output(self, pattern):
+        self.reader.join(5)
+        if not re.search(pattern, self.output):
+            self.fail(f'nothing it printed is like {pattern}')
+
+    def check_code(self, code):
+        if self.mpirun.returncode != code:
+            self.fail(f'mpirun ended with {self.mpirun.returncode} and not {code}')
+
+    def fail(self, sentence):
+        print(f'FAILED: the job {sentence}; it printed:\n{self.output}')
+        sys.exit(1)
+
+    def clean_up(self):
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        self.mpirun.kill()
+        self.mpirun.wait()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def kill(job, ranks):
+    """A rank that does not run the driver is killed."""
+    job.wait_until_ready()
+    os.kill(job.pids[ranks - 1], signal.SIGKILL)
+    job.wait_until_gone(END_SECONDS)
+    job.check_status(1, rf'rank {ranks - 1} on node {NODE} died')
+    job.check_output(rf'mobula: rank {ranks - 1} on node {NODE} died')
+
+
+def kill_driver(job, ranks):
+    """The driver's rank is killed."""
+    job.wait_until_ready()
+    os.kill(job.pids[0], signal.SIGKILL)
+    job.wait_until_gone(END_SECONDS)
+    job.check_output(rf'mobula: rank 0 on node {NODE} died')
+
+
+def kill_all(job, ranks):
+    """All ranks are killed at once."""
+    job.wait_until_ready()
+    for pid in job.pids.values():
+        os.kill(pid, signal.SIGKILL)
+    job.wait_until_gone(END_SECONDS)
+
+
+def stop(job, ranks):
+    """A rank stands still; later it comes back, and has to leave by itself."""
+    job.wait_until_ready()
+    stopped = job.pids[ranks - 1]
+    os.kill(stopped, signal.SIGSTOP)
+    job.wait_until_gone(STOP_SECONDS, but=(stopped, job.mpirun.pid))
+    job.check_status(1, rf'rank {ranks - 1} on node {NODE} died')
+    os.kill(stopped, signal.SIGCONT)
+    job.wait_until_gone(STOP_SECONDS)
+
+
+def interrupt(job, ranks):
+    """Ctrl-C."""
+    job.wait_until_ready()
+    job.mpirun.send_signal(signal.SIGINT)
+    job.wait_until_gone(END_SECONDS)
+
+
+def terminate(job, ranks):
+    """What a batch system sends at first."""
+    job.wait_until_ready()
+    job.mpirun.send_signal(signal.SIGTERM)
+    job.wait_until_gone(END_SECONDS)
+
+
+def throw(job, ranks):
+    """The driver throws while tasks run, wait and are queued everywhere."""
+    job.wait_until_ready()
+    job.wait_until_gone(END_SECONDS)
+    job.check_status(1, 'the driver has had enough')
+    job.check_output('mobula: .*the driver has had enough')
+    job.check_code(1)
+
+
+def bad(job, ranks):
+    job.wait_until_ready()
+    job.wait_until_gone(END_SECONDS)
+    job.check_status(2, 'the driver was told nonsense')
+    job.check_code(2)
+
+
+def code(job, ranks):
+    job.wait_until_ready()
+    job.wait_until_gone(END_SECONDS)
+    job.check_status(3)
+    job.check_code(3)
+
+
+def leave(job, ranks):
+    """The driver returns while tasks run, wait and are queued everywhere."""
+    job.wait_until_ready()
+    job.wait_until_gone(END_SECONDS)
+    job.check_status(0)
+    job.check_code(0)
+
+
+def deaf(job, ranks):
+    """The same, and some of them never give way."""
+    job.wait_until_ready()
+    job.wait_until_gone(STOP_SECONDS)
+    job.check_status(0)
+
+
+def unknown_variable(job, ranks):
+    """A mistyped variable stops the job before it begins."""
+    job.wait_until_gone(READY_SECONDS)
+    job.check_code(2)
+    job.check_output('mobula: .*MOBULA_WORKRES')
+    if job.ready.is_set():
+        job.fail('ran in spite of an unknown variable')
+
+
+def bad_value(job, ranks):
+    job.wait_until_gone(READY_SECONDS)
+    job.check_code(2)
+    job.check_output('mobula: .*(MOBULA_GPUS|gpus)')
+
+
+# What the program is told, the variables, and whether mpirun is asked to bear a rank's death.
+WAYS = {
+    kill: (['stay'], {}, True),
+    kill_driver: (['stay'], {}, True),
+    kill_all: (['stay'], {}, True),
+    stop: (['stay'], {}, True),
+    interrupt: (['stay'], {}, False),
+    terminate: (['stay'], {}, False),
+    throw: (['throw'], {}, False),
+    bad: (['bad'], {}, False),
+    code: (['code', '3'], {}, False),
+    leave: (['leave'], {}, False),
+    deaf: (['deaf'], {'MOBULA_EXIT_WAIT_S': '2'}, False),
+    unknown_variable: (['leave'], {'MOBULA_WORKRES': '2'}, False),
+    bad_value: (['leave'], {'MOBULA_GPUS': 'many'}, False),
+}
+
+
+def main():
+    name, ranks, program = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    way = next((w for w in WAYS if w.__name__ == name), None)
+    if way is None:
+        sys.exit(f'no such way: {name}')
+    arguments, variables, recover = WAYS[way]
+    job = Job(arguments, ranks, program, recover, variables)
+    try:
+        way(job, ranks)
+        job.mpirun.wait(5)
+        job.check_nothing_left()
+    finally:
+        job.clean_up()
+
+
+main()

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// A job for ends.py: takes all ranks into use, says on stdout which processes they are, and then
+// ends, or does not, in the way that the first argument names.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <mobula/mobula.hpp>
+
+namespace {
+
+using namespace mobula;
+
+int forever() {
+    for (;;) mobula::yield();
+}
+/// Gives way to nobody and listens to nobody.
+int deaf() {
+    static volatile bool go_on = true;
+    while (go_on) {
+    }
+    return 0;
+}
+int after(int n) { return n; }
+int process() { return getpid(); }
+Array<char> bytes() { return Array<char>({3'000'000}); }
+
+struct Waiter {
+    int wait(Ref<int> ref) { return get(ref); }
+};
+
+/// Tasks that run, wait and are queued, actors and objects, on every rank.
+struct Load {
+    std::vector<Ref<int>> tasks;
+    std::vector<Ref<Array<char>>> objects;
+    std::vector<Actor<Waiter>> actors;
+
+    void add(unsigned rank) {
+        const TaskOptions here{.placement = Placement::on_rank(rank)};
+        for (int i = 0; i < 4; ++i) tasks.push_back(remote<forever>(here));
+        for (int i = 0; i < 500; ++i) tasks.push_back(remote<after>(here, tasks[0]));
+        objects.push_back(remote<bytes>(here));
+        actors.push_back(spawn<Waiter>({.placement = Placement::on_rank(rank)}));
+        for (int i = 0; i < 20; ++i) {
+            tasks.push_back(actors.back().call<&Waiter::wait>(tasks[0]));
+        }
+    }
+};
+
+int driver(Job& job) {
+    const std::string how = job.arguments.at(1);
+    Load load;
+    for (unsigned rank = 0; rank < job.ranks; ++rank) {
+        const TaskOptions there{.placement = Placement::on_rank(rank)};
+        const int pid = get(remote<process>(there));
+        std::printf("rank %u is process %d\n", rank, pid);
+        load.add(rank);
+    }
+    for (const auto& object : load.objects) static_cast<void>(view(object));
+    std::vector<Ref<int>> deaf_ones;
+    if (how == "deaf") {
+        for (unsigned rank = 1; rank < job.ranks; ++rank) {
+            deaf_ones.push_back(remote<deaf>({.placement = Placement::on_rank(rank)}));
+        }
+    }
+    std::printf("ready\n");
+    std::fflush(stdout);
+    if (how == "throw") throw std::runtime_error("the driver has had enough");
+    if (how == "bad") throw BadInput("the driver was told nonsense");
+    if (how == "code") return std::atoi(job.arguments.at(2).c_str());
+    if (how == "leave" || how == "deaf") return 0;
+    if (how == "stay") return get(load.tasks[0]);
+    throw BadInput("no such way to end: " + how);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }
