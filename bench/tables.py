@@ -133,7 +133,7 @@ def aims(figures):
     def us(seconds):
         return None if seconds is None else seconds * 1e6
 
-    ours = us(figures.seconds('1x1', 'same_rank_tasks_1k'))
+    ours = us(figures.seconds('1x1', 'single_client_tasks_async'))
     add('empty task, same rank, 1000 at a time', '1x1', ours, 'us', None, '', '<= 0.15 us',
         below(ours, 0.15))
     ours = figures.micro(two, 'other_rank_tasks_100k')
@@ -265,7 +265,8 @@ def page(results):
     about = results['machine']
     out = [f'# Benchmarks on {about["cpu"]}, {about["cores"]} cores',
            f'{about["memory_GiB"]} GiB memory, Linux {about["kernel"]}. `2x1` means 2 ranks with '
-           '1 worker each. Medians over the repetitions unless it says best; spread is the standard '
+           '1 worker each. Medians over the repetitions unless it says best; spread is the '
+            'standard '
            'deviation.',
            table(['part', 'measured', 'load of the machine before', 'ran ahead of it (--realtime)'],
                  [[name, part['date'], part['load_before'],
@@ -284,7 +285,8 @@ def page(results):
         for width in (figures.cores, 8 * figures.cores):
             out += [f'## Dependency patterns, {width} points per step: us x core per empty task '
                     '(best)',
-                    table(['pattern', *figures.pattern_labels(), f'{figures.two} values / mpi value'],
+                    table(['pattern', *figures.pattern_labels(),
+                            f'{figures.two} values / mpi value'],
                           pattern_rows(figures, width))]
         out += ['## METG(50 %), us, one shared peak',
                 table(['pattern', *figures.pattern_labels()], metg_rows(figures))]

@@ -52,8 +52,8 @@ enum class State : std::uint8_t {
 
 /// An object as this rank sees it: 64 bytes, small values inside. Thread-safe.
 ///
-/// The lock guards `waiters`, `producer`, the change of `state` and the decoding; a value is written
-/// before the state says so and is not changed again.
+/// The lock guards `waiters`, `producer`, the change of `state` and the decoding; a value is
+/// written before the state says so and is not changed again.
 struct Object : detail::Cell {
     static constexpr std::size_t inline_bytes = 16;
 

@@ -21,7 +21,9 @@ class Holders {
 public:
     void grant(Rank rank, std::int64_t grants = 1) { change(rank, grants); }
     void give_back(Rank rank, std::int64_t grants) { change(rank, -grants); }
-    void strike(Rank rank) { std::erase_if(counts_, [&](const Count& c) { return c.rank == rank; }); }
+    void strike(Rank rank) {
+        std::erase_if(counts_, [&](const Count& c) { return c.rank == rank; });
+    }
 
     [[nodiscard]] bool held() const noexcept { return !counts_.empty(); }
     [[nodiscard]] std::size_t ranks() const noexcept { return counts_.size(); }

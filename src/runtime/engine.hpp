@@ -55,7 +55,8 @@ public:
     [[nodiscard]] static bool running() noexcept { return instance_ != nullptr; }
 
     /// Runs until the driver has ended on rank 0; `driver` is empty on the others. Returns the exit
-    /// code, which on rank 0 is in the status file by then. Thread-bound to the caller of the constructor.
+    /// code, which on rank 0 is in the status file by then. Thread-bound to the caller of the
+    /// constructor.
     int run(const std::function<int(std::string& reason)>& driver);
 
     // ---- the life of a task, in this order ----

@@ -175,8 +175,9 @@ CellPtr Exchange::adopt(RecordReader& reader) {
     Lock lock(mutex_);
     if (id.owner == network_.self()) {
         Shared* const shared = find(id);
-        CellPtr cell = shared != nullptr && shared->object != nullptr ? try_share_object(*shared->object)
-                                                                     : CellPtr();
+        CellPtr cell = shared != nullptr && shared->object != nullptr
+                           ? try_share_object(*shared->object)
+                           : CellPtr();
         if (!cell) throw Error("a record names an object that is gone");
         return cell;
     }
@@ -292,7 +293,9 @@ void Exchange::on_grant(Rank, RecordReader& reader) {
     Shared* const shared = find(id);
     if (shared == nullptr) throw Error("a rank passed on an object that is gone");
     shared->holders.grant(to);
-    if (!shared->keep && shared->object != nullptr) shared->keep = try_share_object(*shared->object);
+    if (!shared->keep && shared->object != nullptr) {
+        shared->keep = try_share_object(*shared->object);
+    }
     CellPtr dropped;
     if (!shared->holders.held()) dropped = std::move(shared->keep);
     lock.unlock();

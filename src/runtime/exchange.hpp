@@ -77,7 +77,8 @@ public:
     /// Writes a form for `to`. Its blocks stay alive with `block`, an object made for them.
     void put_encoded(const Encoded& encoded, Rank to, wire::RecordWriter& writer);
     [[nodiscard]] Arrived get_encoded(Rank from, wire::RecordReader& reader);
-    /// Fetches the parts, then calls `done` with a reason or an empty string, on the network's turn.
+    /// Fetches the parts, then calls `done` with a reason or an empty string, while the network
+    /// is driven.
     void pull(std::vector<Arrived::Part> parts, std::function<void(std::string_view)> done);
     /// Keeps a value made here for another owner; the serial under which it is fetched.
     std::uint64_t keep_copy(Object& object, std::unique_ptr<Encoded> form);
