@@ -27,8 +27,8 @@ int driver(mobula::Job& job) {
                            [&](const std::string& each) { return each.starts_with(option); });
     };
     if (!given("--benchmark_repetitions")) arguments.emplace_back("--benchmark_repetitions=5");
-    if (!given("--benchmark_report_aggregates_only")) {
-        arguments.emplace_back("--benchmark_report_aggregates_only=true");
+    if (!given("--benchmark_display_aggregates_only")) {
+        arguments.emplace_back("--benchmark_display_aggregates_only=true");
     }
     std::vector<char*> pointers;
     for (std::string& argument : arguments) pointers.push_back(argument.data());
