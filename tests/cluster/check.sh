@@ -65,6 +65,10 @@ own_cluster() {
     chmod 755 "$box"
     export MOBULA_CLUSTER_DIR=$box/cluster
     trap '"$cluster" down; rmdir "$box"' EXIT
+    # Even if we are killed outright, which no trap sees: somebody outside of our process group
+    # waits for our end.
+    setsid bash -c 'tail --pid="$1" -s 0.5 -f /dev/null; "$2" down; rmdir "$3"' - \
+        $$ "$cluster" "$box" </dev/null >/dev/null 2>&1 &
     trap 'exit 130' INT
     trap 'exit 143' TERM
     "$cluster" up "$@" >"$box/up" 2>&1 || code=$?

@@ -39,7 +39,9 @@ node_heal() {
         until_deadline 20 first_process "$1" || fail "$1 does not start, see $state/log/$1.log" 1
         up_again() { on "$1" ip link show eth0 up | grep -q 'state UP'; }
         until_deadline 20 up_again "$1" || fail "$1 got no network, see $state/log/$1.log" 1
+        return # its slurmd is just starting and tells slurmctld by itself
     fi
+    on "$1" ip link show eth0 up | grep -q 'state UP' && ! silent "$1" && return
     on "$1" ip link set eth0 up
     ! silent "$1" || on head nft delete table netdev "cut-$1"
     # Left alone, slurmd and slurmctld find each other again within half a minute; asked, at once.
