@@ -164,9 +164,7 @@ std::string readable_name(const char* mangled) {
 
 namespace runtime {
 
-FunctionTable FunctionTable::of_process() {
-    return FunctionTable(registered());
-}
+FunctionTable FunctionTable::of_process() { return FunctionTable(registered()); }
 
 FunctionTable::FunctionTable(std::vector<Entry> entries) : entries_(std::move(entries)) {
     // Stable: lambdas of internal linkage may share an identity; one executable registers them in

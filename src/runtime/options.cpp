@@ -117,12 +117,8 @@ std::string with(std::string_view prefix, std::string_view name, char from, char
     }
     return text;
 }
-std::string variable_of(const Row& row) {
-    return with("MOBULA_", row.name, '_', '_', true);
-}
-std::string flag_of(const Row& row) {
-    return with("--mobula-", row.name, '_', '-', false);
-}
+std::string variable_of(const Row& row) { return with("MOBULA_", row.name, '_', '_', true); }
+std::string flag_of(const Row& row) { return with("--mobula-", row.name, '_', '-', false); }
 
 const Row* find(std::string_view name, std::string (*spell)(const Row&)) {
     const auto found =
@@ -157,14 +153,10 @@ std::string print_quantity(Form form, double value) {
     if (form == Form::bytes) return print_bytes(value);
     const std::string number = print_number(value);
     switch (form) {
-        case Form::microseconds:
-            return number + " us";
-        case Form::milliseconds:
-            return number + " ms";
-        case Form::seconds:
-            return number + " s";
-        default:
-            return number;
+        case Form::microseconds: return number + " us";
+        case Form::milliseconds: return number + " ms";
+        case Form::seconds: return number + " s";
+        default: return number;
     }
 }
 
@@ -192,18 +184,12 @@ std::string print(const Row& row, const Options& options) {
 
 std::string_view kind_of(Form form) {
     switch (form) {
-        case Form::number:
-            return "a whole number";
-        case Form::bytes:
-            return "a size in bytes, KiB, MiB or GiB";
-        case Form::microseconds:
-            return "a time in whole microseconds, or with us, ms or s";
-        case Form::milliseconds:
-            return "a time in whole milliseconds, or with ms or s";
-        case Form::seconds:
-            return "a time in seconds, or with ms, s or min";
-        default:
-            return "";
+        case Form::number: return "a whole number";
+        case Form::bytes: return "a size in bytes, KiB, MiB or GiB";
+        case Form::microseconds: return "a time in whole microseconds, or with us, ms or s";
+        case Form::milliseconds: return "a time in whole milliseconds, or with ms or s";
+        case Form::seconds: return "a time in seconds, or with ms, s or min";
+        default: return "";
     }
 }
 
@@ -233,21 +219,11 @@ double read_number(const Row& row, const Given& given) {
     if (given.value == "auto" && !row.automatic.empty()) return row.automatic_value;
     std::optional<double> value;
     switch (row.form) {
-        case Form::bytes:
-            value = parse_bytes(given.value);
-            break;
-        case Form::microseconds:
-            value = parse_time(given.value, 1e-6);
-            break;
-        case Form::milliseconds:
-            value = parse_time(given.value, 1e-3);
-            break;
-        case Form::seconds:
-            value = parse_time(given.value, 1);
-            break;
-        default:
-            value = parse_number(given.value);
-            break;
+        case Form::bytes: value = parse_bytes(given.value); break;
+        case Form::microseconds: value = parse_time(given.value, 1e-6); break;
+        case Form::milliseconds: value = parse_time(given.value, 1e-3); break;
+        case Form::seconds: value = parse_time(given.value, 1); break;
+        default: value = parse_number(given.value); break;
     }
     const bool whole = value && (row.form == Form::seconds || *value == std::floor(*value));
     if (!whole || *value < row.low || *value > row.high) given.refuse(row);

@@ -309,8 +309,6 @@ void Ledger::lend_cpus(const Amounts& demand) {
     check(free_.cpus() <= total_.cpus(), "CPUs are lent once");
 }
 
-void Ledger::take_back_cpus(const Amounts& demand) {
-    free_ -= Amounts::of_cpus(demand.cpus());
-}
+void Ledger::take_back_cpus(const Amounts& demand) { free_ -= Amounts::of_cpus(demand.cpus()); }
 
 }  // namespace mobula::scheduler

@@ -23,9 +23,7 @@ namespace {
 /// only.
 constexpr unsigned all_pairs_ranks_max = 64;
 
-int touch() {
-    return 0;
-}
+int touch() { return 0; }
 
 std::string nccl() {
     void* const library = dlopen("libnccl.so.2", RTLD_LAZY | RTLD_LOCAL);

@@ -14,15 +14,11 @@
 #include <mobula/mobula.hpp>
 
 double simulate(int seed, const std::string& name);
-double simulate(int seed, const std::string& name) {
-    return seed + double(name.size());
-}
+double simulate(int seed, const std::string& name) { return seed + double(name.size()); }
 
 namespace lab::deep {
 
-int work() {
-    return 1;
-}
+int work() { return 1; }
 template <class T>
 T twice(T value) {
     return value;
@@ -51,9 +47,7 @@ struct Box {
 
 namespace {
 
-int hidden(std::vector<int> values) {
-    return int(values.size());
-}
+int hidden(std::vector<int> values) { return int(values.size()); }
 struct Hidden {
     explicit Hidden(int) {}
     int go(int) { return 1; }

@@ -17,9 +17,7 @@ TEST(Report, SaysOnceWhatAllSay) {
               "rank 2\n  rank: 2\n  cpus: 0-1\n");
 }
 
-TEST(Report, OfOneRankIsThatRanks) {
-    EXPECT_EQ(report({{"a", "b"}}), "rank 0\n  a\n  b\n");
-}
+TEST(Report, OfOneRankIsThatRanks) { EXPECT_EQ(report({{"a", "b"}}), "rank 0\n  a\n  b\n"); }
 
 TEST(Report, AFactToldTwiceByOneRankIsNotToldByAll) {
     EXPECT_EQ(report({{"a", "a"}, {}}), "all ranks\nrank 0\n  a\n  a\n");
