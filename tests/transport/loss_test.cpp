@@ -131,8 +131,8 @@ int main(int argc, char** argv) {
     const double share = (cpu_seconds() - before) / 2;
     std::printf("rank %zu idle after the loss: %.2f %% of a core\n", index(transport.self()),
                 share * 100);
-    // Told, not checked: beside a stopped peer on one node UCX keeps a rank busy, and the engine ends
-    // the job after a loss.
+    // Told, not checked: beside a stopped peer on one node UCX keeps a rank busy, and the engine
+    // ends the job after a loss.
     // The victim was among those whom all met before; now it is not.
     recorder.arrivals = recorder.arrivals - (transport.ranks() - 1);
     for (std::uint32_t r = 0; r < index(victim); ++r) {
