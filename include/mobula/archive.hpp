@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// How values travel between ranks. Trivially copyable types go as their bytes. All others go
-/// through cereal: standard containers by its headers, user types by their `serialize` member or
-/// function. A user type that holds a container includes that container's cereal header itself.
+/// How values travel between ranks. Trivially copyable types without a `serialize` go as
+/// their bytes. All others go through cereal: standard containers by its headers, user types by
+/// their `serialize` member or function. A user type that holds a container includes that container's cereal header itself.
 
 #include <cereal/cereal.hpp>
 #include <cereal/types/array.hpp>
@@ -71,9 +71,23 @@ inline constexpr bool is_span<std::span<T, n>> = true;
 template <class T>
 inline constexpr bool is_span<std::reference_wrapper<T>> = true;
 
+/// Types that say themselves how they travel; also where their bytes could be copied.
+template <class T>
+inline constexpr bool has_own_form =
+    std::is_class_v<T> && (cereal::traits::has_member_serialize<T, OutputArchive>::value ||
+                           cereal::traits::has_non_member_serialize<T, OutputArchive>::value ||
+                           cereal::traits::has_member_save<T, OutputArchive>::value);
+template <class T, std::size_t n>
+inline constexpr bool has_own_form<std::array<T, n>> = has_own_form<T>;
+template <class T>
+inline constexpr bool has_own_form<std::optional<T>> = has_own_form<T>;
+template <class... T>
+inline constexpr bool has_own_form<std::variant<T...>> = (has_own_form<T> || ...);
+
 /// Types whose bytes are their value. An address means nothing on another rank.
 template <class T>
-concept Plain = std::is_trivially_copyable_v<T> && !Address<T> && !is_span<T>;
+concept Plain =
+    std::is_trivially_copyable_v<T> && !Address<T> && !is_span<T> && !has_own_form<T>;
 
 /// Types of the standard library that cereal saves whether or not they are plain.
 template <class T>
@@ -85,13 +99,10 @@ inline constexpr bool saved_by_cereal<std::optional<T>> = true;
 template <class... T>
 inline constexpr bool saved_by_cereal<std::variant<T...>> = true;
 
-/// Class types of plain bytes that have no serialize of their own.
+/// Class types of plain bytes that cereal is to learn from us.
 template <class T>
-concept PlainClass =
-    Plain<T> && !saved_by_cereal<T> && std::is_class_v<T> && std::is_default_constructible_v<T> &&
-    !cereal::traits::has_member_serialize<T, OutputArchive>::value &&
-    !cereal::traits::has_non_member_serialize<T, OutputArchive>::value &&
-    !cereal::traits::has_member_save<T, OutputArchive>::value;
+concept PlainClass = Plain<T> && !saved_by_cereal<T> && std::is_class_v<T> &&
+                     std::is_default_constructible_v<T>;
 
 template <class T>
 concept ThroughCereal = !Address<T> && !is_span<T> &&

@@ -5,6 +5,8 @@
 #include <new>
 #include <utility>
 
+#include <mobula/archive.hpp>
+
 #include "runtime/engine.hpp"
 #include "runtime/stall_watch.hpp"
 
@@ -26,13 +28,45 @@ FailurePtr died(const std::string& reason) {
     return failure;
 }
 
+/// What is left of an actor whose life is over: the user's object, and what it held. Its
+/// destructor is the user's code and may use the engine, so it runs as a task: this is its one
+/// argument.
+struct Remains {
+    const detail::ActorInfo* info;
+    void* self;
+    bool constructed;
+    std::unique_ptr<graph::TaskExtra> held;
+
+    ~Remains() { bury(); }
+    void bury() noexcept {
+        if (self == nullptr) return;
+        if (constructed) info->destroy(self);
+        ::operator delete(std::exchange(self, nullptr), std::align_val_t{info->alignment});
+    }
+};
+
+constexpr detail::FunctionInfo end_of_actor{
+    [] { return std::string("the end of an actor"); },
+    sizeof(Remains),
+    0,
+    false,
+    nullptr,
+    [](Task&, void* arguments, void*) {
+        auto& remains = *static_cast<Remains*>(arguments);
+        remains.bury();
+        if (remains.held) Engine::current().resources.release(*remains.held);
+    },
+    [](void*, detail::InputVisitor, void*) {},
+    [](const void*, detail::Writer&) {},
+    [](detail::Reader&, void*) {},
+    [](void* arguments) noexcept { static_cast<Remains*>(arguments)->~Remains(); },
+    nullptr};
+
 }  // namespace
 
 Actors::~Actors() {
     for (auto& [id, instance] : instances_) {
-        if (instance->self == nullptr) continue;
-        if (instance->constructed) instance->info->destroy(instance->self);
-        ::operator delete(instance->self, std::align_val_t{instance->info->alignment});
+        Remains{instance->info, instance->self, instance->constructed, {}}.bury();
     }
 }
 
@@ -99,7 +133,8 @@ void Actors::call(Object& actor, Task& task) {
         line->calls.push_back(&task);
         graph::extra_of(task).line = line.get();
         lines_.emplace(key, std::move(line));
-        return;
+        lock.unlock();
+        return watch(actor);
     }
     Line& line = *found->second;
     line.calls.push_back(&task);
@@ -107,6 +142,41 @@ void Actors::call(Object& actor, Task& task) {
     const bool ready = graph::await_inputs(task, false, events);
     lock.unlock();
     if (ready) line_ready(task);
+    watch(actor);  // also one that is ready may stay behind an earlier one
+}
+
+/// Calls wait for their inputs on this rank: should the actor die, they must not wait on.
+void Actors::watch(Object& actor) {
+    const Exchange::WatchedActor watched = engine_.exchange.watch_actor(actor);
+    FailurePtr death = watched.death;
+    if (watched.rank == engine_.self()) {
+        Lock lock(mutex_);
+        death = instance(watched.id).dead;
+    } else if (watched.first) {
+        RecordWriter record(Kind::watch_actor);
+        record.put(watched.id);
+        engine_.network.send(watched.rank, record);
+    }
+    if (death) fail_lines(watched.id, death);
+}
+
+/// Those calls keep their places until their inputs come, and are dropped then.
+void Actors::fail_lines(const ObjectId& id, const FailurePtr& death) {
+    std::vector<detail::CellPtr> results;
+    {
+        Lock lock(lines_mutex_);
+        for (const auto& [key, line] : lines_) {
+            for (Task* task : line->calls) {
+                if (engine_.exchange.actor_of(Object::of(*task->actor)).first != id) break;
+                Task::Phase waiting = Task::Phase::waiting;
+                if (!task->phase.compare_exchange_strong(waiting, Task::Phase::over)) continue;
+                for (std::uint32_t i = 0; i < task->info->results; ++i) {
+                    results.push_back(detail::CellPtr::share(*task->results(i)));
+                }
+            }
+        }
+    }
+    for (const detail::CellPtr& result : results) graph::fail(Object::of(*result), death);
 }
 
 /// The call's inputs exist: it goes out, with all that wait behind it and are ready too, unless an
@@ -232,10 +302,25 @@ void Actors::pump(Instance& instance, Lock& lock) {
         }
     }
     const FailurePtr dead = instance.dead;
-    if (refused.empty() && over(instance)) return destroy(instance, lock);
+    const bool ends = over(instance);
+    const bool idle = instance.running == 0 && !instance.constructing;
+    if (ends || (dead && idle)) {
+        if (Task* const end = take_remains(instance)) start.push_back(end);
+    }
+    if (ends) instances_.erase(ObjectId(instance.id));
     lock.unlock();
     for (Task* task : refused) engine_.fail(*task, dead);
     for (Task* task : start) engine_.enqueue(*task);
+}
+
+/// The task that destroys the user's object, if there is one.
+Task* Actors::take_remains(Instance& instance) {
+    if (instance.self == nullptr) return nullptr;
+    Task* const end = graph::new_task(end_of_actor, 1);
+    end->bound = true;
+    new (graph::arguments(*end)) Remains{instance.info, std::exchange(instance.self, nullptr),
+                                         instance.constructed, std::move(instance.held)};
+    return end;
 }
 
 void* Actors::prepare(Task& task, FailurePtr& failure) {
@@ -276,26 +361,17 @@ void Actors::finished(Task& task, const FailurePtr& failure) {
         --target.running;
         std::erase(target.under_way, &task);
     }
+    const ObjectId id = target.id;
+    const bool has_died = failure && task.info->actor != nullptr;
     pump(target, lock);
-}
-
-void Actors::destroy(Instance& instance, Lock& lock) {
-    const auto found = instances_.find(instance.id);
-    const std::unique_ptr<Instance> gone = std::move(found->second);
-    instances_.erase(found);
-    lock.unlock();
-    if (gone->self != nullptr) {
-        if (gone->constructed) gone->info->destroy(gone->self);
-        ::operator delete(gone->self, std::align_val_t{gone->info->alignment});
-    }
-    if (gone->held) engine_.resources.release(*gone->held);
+    if (has_died) tell_of_death(id);
 }
 
 void Actors::end(const ObjectId& id) {
     Lock lock(mutex_);
     Instance& target = instance(id);
     target.ended = true;
-    if (over(target)) return destroy(target, lock);
+    if (over(target)) pump(target, lock);
 }
 
 void Actors::kill_here(const ObjectId& id, const std::string& reason) {
@@ -305,6 +381,50 @@ void Actors::kill_here(const ObjectId& id, const std::string& reason) {
     for (Task* task : target.under_way) task->cancelled.store(true);
     pump(target, lock);
     engine_.waits.wake_cancelled();
+    tell_of_death(id);
+}
+
+/// To those who have calls that wait for their inputs.
+void Actors::tell_of_death(const ObjectId& id) {
+    FailurePtr death;
+    std::vector<Rank> watchers;
+    {
+        Lock lock(mutex_);
+        const auto found = instances_.find(id);
+        if (found == instances_.end()) return;  // no handle is left, so no call either
+        death = found->second->dead;
+        watchers.swap(found->second->watchers);
+    }
+    for (const Rank rank : watchers) send_death(rank, id, *death);
+    fail_lines(id, death);
+}
+
+void Actors::send_death(Rank to, const ObjectId& id, const graph::Failure& death) {
+    detail::Writer writer;
+    death.encode(writer);
+    RecordWriter record(Kind::actor_dead);
+    record.put(id).bytes(writer.stream().data(), writer.stream().size());
+    engine_.network.send(to, record);
+}
+
+void Actors::on_watch(Rank from, RecordReader& reader) {
+    const auto id = reader.get<ObjectId>();
+    FailurePtr death;
+    {
+        Lock lock(mutex_);
+        Instance& target = instance(id);
+        death = target.dead;
+        if (!death) target.watchers.push_back(from);
+    }
+    if (death) send_death(from, id, *death);
+}
+
+void Actors::on_dead(RecordReader& reader) {
+    const auto id = reader.get<ObjectId>();
+    detail::Reader encoded(reader.rest(), {}, {});
+    const auto death = std::make_shared<graph::Failure>(graph::Failure::decode(encoded));
+    engine_.exchange.note_death(id, death);
+    fail_lines(id, death);
 }
 
 void Actors::on_end(RecordReader& reader) { end(reader.get<ObjectId>()); }

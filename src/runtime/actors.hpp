@@ -55,6 +55,8 @@ public:
 
     void on_end(wire::RecordReader& reader);
     void on_kill(wire::RecordReader& reader);
+    void on_watch(Rank from, wire::RecordReader& reader);
+    void on_dead(wire::RecordReader& reader);
 
     /// A number that stands for the actor as a caller of others.
     [[nodiscard]] static std::uint64_t caller_of(const Task& task) noexcept;
@@ -75,6 +77,7 @@ private:
         Task* constructor = nullptr;
         std::deque<Task*> mailbox;
         std::vector<Task*> under_way;
+        std::vector<Rank> watchers;  ///< ranks with calls that wait for their inputs
         std::unique_ptr<graph::TaskExtra> held;  ///< the resources that it holds for life
     };
     struct LineKey {
@@ -97,13 +100,17 @@ private:
 
     void dispatch(Task& task);
     void line_ready(Task& task);
+    void watch(Object& actor);
+    void fail_lines(const ObjectId& id, const FailurePtr& death);
+    void tell_of_death(const ObjectId& id);
+    void send_death(Rank to, const ObjectId& id, const graph::Failure& death);
     void arrive_here(Task& task);
     void pump(Instance& instance, Lock& lock);
     void end(const ObjectId& id);
     void kill_here(const ObjectId& id, const std::string& reason);
     [[nodiscard]] Instance& instance(const ObjectId& id);
     [[nodiscard]] bool over(const Instance& instance) const;
-    void destroy(Instance& instance, Lock& lock);
+    [[nodiscard]] static Task* take_remains(Instance& instance);
 
     Engine& engine_;
     std::mutex mutex_;        // of the instances

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "runtime/engine.hpp"
 
@@ -285,12 +286,16 @@ void Dispatcher::receive_later(Task& task, const ObjectId& actor, Kind kind,
                                std::unique_ptr<Encoded> encoded,
                                std::vector<Arrived::Part> parts) {
     auto* const held = encoded.release();
+    foreign_started(task);
     if (kind != Kind::task) engine_.actors.receive(task, actor, kind == Kind::spawn);
-    engine_.exchange.pull(std::move(parts), [this, &task, kind, held](std::string_view) {
+    engine_.exchange.pull(std::move(parts), [this, &task, kind, held](std::string_view reason) {
         const std::unique_ptr<Encoded> value(held);
+        if (!reason.empty()) {
+            // The sender is dead, and with it whoever would want the result.
+            return log::debug("a task's arguments could not be fetched");
+        }
         detail::Reader arguments(value->bytes(), value->attachments, value->references);
         task.info->decode(arguments, graph::arguments(task));
-        foreign_started(task);
         if (kind == Kind::task) return engine_.run_here(task);
         engine_.actors.arrive(task);
     });

@@ -278,11 +278,15 @@ void Engine::cancel(Object& object, bool recursive) {
     {
         std::lock_guard guard(object.lock);
         Task* const task = object.producer;
-        if (task == nullptr) return streams.close(object);
+        if (task == nullptr) {
+            if (exchange.cancel_at_owner(object, recursive)) return;
+            return streams.close(object);
+        }
         stream = task->info->stream;
         task->cancelled.store(true);
         Task::Phase phase = task->phase.load();
-        while ((phase == Task::Phase::waiting || phase == Task::Phase::queued) && !task->actor) {
+        const bool constructs = task->info->actor != nullptr;
+        while ((phase == Task::Phase::waiting || phase == Task::Phase::queued) && !constructs) {
             for (std::uint32_t i = 0; i < task->info->results && results.size() <= i; ++i) {
                 results.push_back(detail::CellPtr::share(*task->results(i)));
             }
@@ -306,6 +310,13 @@ void Engine::cancel(Object& object, bool recursive) {
     if (children) dispatcher.cancel_children();
     if (stream) streams.close(object);
     waits.wake_cancelled();
+}
+
+/// A holder of one of this rank's objects wants it no more; it may be done or gone by now.
+void Engine::on_cancel_object(wire::RecordReader& reader) {
+    const auto id = reader.get<ObjectId>();
+    const bool recursive = reader.get<std::uint8_t>() != 0;
+    if (const detail::CellPtr cell = exchange.find_owned(id)) cancel(Object::of(*cell), recursive);
 }
 
 // ---- worker::Delegate ----
@@ -361,6 +372,7 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::recall: return dispatcher.on_recall(from, reader);
         case Kind::returned: return dispatcher.on_returned(from, reader);
         case Kind::cancel: return dispatcher.on_cancel(from, reader);
+        case Kind::cancel_object: return on_cancel_object(reader);
         case Kind::subscribe: return exchange.on_subscribe(from, reader);
         case Kind::done: return exchange.on_done(from, reader);
         case Kind::fetch: return exchange.on_fetch(from, reader);
@@ -370,6 +382,8 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::drop: return exchange.on_drop(from, reader);
         case Kind::end_actor: return actors.on_end(reader);
         case Kind::kill_actor: return actors.on_kill(reader);
+        case Kind::watch_actor: return actors.on_watch(from, reader);
+        case Kind::actor_dead: return actors.on_dead(reader);
         case Kind::name: return names.on_name(from, reader);
         case Kind::find: return names.on_find(from, reader);
         case Kind::found: return names.on_found(from, reader);

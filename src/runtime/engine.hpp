@@ -126,6 +126,7 @@ private:
     [[nodiscard]] bool run_again(Task& task, const graph::Failure& failure);
     void apply_options(Task& task, const TaskOptions& options);
 
+    void on_cancel_object(wire::RecordReader& reader);
     void on_finish(wire::RecordReader& reader);
     void on_broken(Rank from, wire::RecordReader& reader);
     void drain();

@@ -67,6 +67,29 @@ std::pair<ObjectId, Rank> Exchange::actor_of(Object& actor) {
     return {actor.shared.load()->id, actor.shared.load()->actor_rank};
 }
 
+bool Exchange::cancel_at_owner(Object& object, bool recursive) {
+    if (object.shared == nullptr) return false;
+    Lock lock(mutex_);
+    const Shared& shared = *object.shared;
+    if (shared.role != Shared::Role::held) return false;
+    RecordWriter record(Kind::cancel_object);
+    record.put(shared.id).put(static_cast<std::uint8_t>(recursive));
+    network_.send(shared.id.owner, record);
+    return true;
+}
+
+Exchange::WatchedActor Exchange::watch_actor(Object& actor) {
+    Lock lock(mutex_);
+    Shared& shared = *actor.shared;
+    const bool first = !std::exchange(shared.actor_watched, true);
+    return {shared.id, shared.actor_rank, first, shared.actor_death};
+}
+
+void Exchange::note_death(const ObjectId& actor, const graph::FailurePtr& death) {
+    Lock lock(mutex_);
+    if (Shared* const shared = find(actor)) shared->actor_death = death;
+}
+
 CellPtr Exchange::find_owned(const ObjectId& id) {
     Lock lock(mutex_);
     const auto found = owned_.find(id.serial);

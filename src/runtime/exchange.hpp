@@ -61,6 +61,19 @@ public:
     ObjectId publish(Object& object, const Rank* actor_rank = nullptr);
     /// Where the actor lives that the cell stands for; throws Error for any other object.
     [[nodiscard]] std::pair<ObjectId, Rank> actor_of(Object& actor);
+    /// Asks the owner of an object that is only held here to cancel what makes it; false for one
+    /// of this rank's own.
+    bool cancel_at_owner(Object& object, bool recursive);
+    /// Notes that calls of this rank depend on the actor's life.
+    struct WatchedActor {
+        ObjectId id;
+        Rank rank;
+        bool first;               ///< it was not watched from here before
+        graph::FailurePtr death;  ///< if it is known here
+    };
+    [[nodiscard]] WatchedActor watch_actor(Object& actor);
+    /// The actor is dead, as its rank says.
+    void note_death(const ObjectId& actor, const graph::FailurePtr& death);
     /// An object that this rank owns, if it still exists.
     [[nodiscard]] CellPtr find_owned(const ObjectId& id);
 

@@ -49,6 +49,8 @@ struct Shared {
     Watch watch;
     bool is_actor = false;
     Rank actor_rank{};
+    bool actor_watched = false;  ///< its rank will tell of its death
+    FailurePtr actor_death;
 
     // held
     std::int64_t grants = 0;    ///< references that were sent here

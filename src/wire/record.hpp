@@ -22,6 +22,7 @@ enum class Kind : std::uint8_t {
     recall,      ///< give back tasks of mine that have not started
     returned,    ///< these
     cancel,      ///< a task of mine that you have
+    cancel_object,  ///< the task that makes your object
     subscribe,   ///< tell me when your object is done
     done,        ///< it is: here, there, or failed
     fetch,       ///< give me the value that you keep
@@ -33,6 +34,8 @@ enum class Kind : std::uint8_t {
     call,        ///< call its method
     end_actor,   ///< nobody has a handle any more
     kill_actor,
+    watch_actor,  ///< tell me when it is dead
+    actor_dead,
     name,        ///< to rank 0: an actor has, or had, this name
     find,        ///< to rank 0, from there to the owner: who has this name
     found,
