@@ -21,9 +21,7 @@ inline void check(bool right, const char* what) {
 
 /// The two bytes that Ray's no-op tasks and methods return.
 inline constexpr std::uint16_t ok = 0x6b6f;
-inline std::uint16_t small_value() {
-    return ok;
-}
+inline std::uint16_t small_value() { return ok; }
 
 inline void check_all_ok(const std::vector<mobula::Ref<std::uint16_t>>& refs) {
     std::size_t right = 0;

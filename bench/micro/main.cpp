@@ -11,9 +11,7 @@
 
 namespace micro {
 
-unsigned half_the_cpus() {
-    return std::max(1U, std::thread::hardware_concurrency() / 2);
-}
+unsigned half_the_cpus() { return std::max(1U, std::thread::hardware_concurrency() / 2); }
 
 }  // namespace micro
 
@@ -51,6 +49,4 @@ int driver(mobula::Job& job) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    return mobula::run(argc, argv, driver);
-}
+int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }

@@ -12,9 +12,7 @@
 
 namespace {
 
-std::uint32_t rank_plus_one() {
-    return mobula::rank() + 1;
-}
+std::uint32_t rank_plus_one() { return mobula::rank() + 1; }
 
 [[nodiscard]] double now_seconds() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
@@ -52,6 +50,4 @@ int driver(mobula::Job& job) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    return mobula::run(argc, argv, driver);
-}
+int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }

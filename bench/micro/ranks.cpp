@@ -61,9 +61,7 @@ void stream_calls(benchmark::State& state, unsigned rank, std::size_t count) {
 }
 
 /// A chain: each task takes the result of the one before.
-std::uint32_t next(std::uint32_t number) {
-    return number + 1;
-}
+std::uint32_t next(std::uint32_t number) { return number + 1; }
 
 void chain(benchmark::State& state, unsigned rank, std::uint32_t length) {
     const mobula::TaskOptions options{.placement = mobula::Placement::on_rank(rank)};

@@ -41,9 +41,7 @@ std::uint32_t gate() {
     return 1;
 }
 
-std::uint32_t after(std::uint32_t one, std::uint32_t number) {
-    return one + number;
-}
+std::uint32_t after(std::uint32_t one, std::uint32_t number) { return one + number; }
 
 /// Submits a million, then lets them run. Reports the submission's rate as the items' rate.
 template <class Submit>
@@ -121,12 +119,8 @@ void watch_idleness() {
         idle_share = (cpu_seconds() - before) / (now_seconds() - start);
     }).detach();
 }
-double watched_share() {
-    return idle_share.load();
-}
-void nap() {
-    std::this_thread::sleep_for(1400ms);
-}
+double watched_share() { return idle_share.load(); }
+void nap() { std::this_thread::sleep_for(1400ms); }
 
 void idle(benchmark::State& state) {
     const auto on = [](unsigned rank) {

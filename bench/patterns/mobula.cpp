@@ -97,8 +97,7 @@ mobula::Ref<Output<stamps>> submit(const mobula::TaskOptions* options, Where whe
     static constexpr auto table = []<std::size_t... n>(std::index_sequence<n...>) {
         return std::array<Submit, sizeof...(n)>{
             Point<stamps, std::make_index_sequence<n>>::submit...};
-    }
-    (std::make_index_sequence<inputs_max + 1>());
+    }(std::make_index_sequence<inputs_max + 1>());
     if (inputs.size() < table.size()) return table[inputs.size()](options, where, inputs);
     if (options == nullptr) return mobula::remote<run_wide<stamps>>(where, inputs);
     return mobula::remote<run_wide<stamps>>(*options, where, inputs);
@@ -361,6 +360,4 @@ int driver(mobula::Job& job) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    return mobula::run(argc, argv, driver);
-}
+int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }

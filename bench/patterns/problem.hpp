@@ -71,29 +71,21 @@ struct Problem {
 /// Steps of one class (t > 0) have the same points and the same edges.
 [[nodiscard]] constexpr std::uint32_t step_class(const Problem& problem, std::uint32_t t) {
     switch (problem.pattern) {
-        case Pattern::fft:
-            return (t - 1) % levels(problem.width);
+        case Pattern::fft: return (t - 1) % levels(problem.width);
         case Pattern::spread:
-        case Pattern::random_nearest:
-            return t % problem.period;
-        case Pattern::tree:
-            return std::min(t - 1, levels(problem.width));
-        default:
-            return 0;
+        case Pattern::random_nearest: return t % problem.period;
+        case Pattern::tree: return std::min(t - 1, levels(problem.width));
+        default: return 0;
     }
 }
 
 [[nodiscard]] constexpr std::uint32_t step_classes(const Problem& problem) {
     switch (problem.pattern) {
-        case Pattern::fft:
-            return levels(problem.width);
+        case Pattern::fft: return levels(problem.width);
         case Pattern::spread:
-        case Pattern::random_nearest:
-            return problem.period;
-        case Pattern::tree:
-            return levels(problem.width) + 1;
-        default:
-            return 1;
+        case Pattern::random_nearest: return problem.period;
+        case Pattern::tree: return levels(problem.width) + 1;
+        default: return 1;
     }
 }
 
@@ -122,11 +114,8 @@ struct Problem {
         if (q >= 0 && q < width) found.push_back(static_cast<std::uint32_t>(q));
     };
     switch (problem.pattern) {
-        case Pattern::trivial:
-            break;
-        case Pattern::no_comm:
-            add(at);
-            break;
+        case Pattern::trivial: break;
+        case Pattern::no_comm: add(at); break;
         case Pattern::stencil_1d:
             for (std::int64_t q = at - 1; q <= at + 1; ++q) add(q);
             break;
@@ -145,9 +134,7 @@ struct Problem {
             for (const std::int64_t q : {at - distance, at, at + distance}) add(q);
             break;
         }
-        case Pattern::tree:
-            add(at / 2);
-            break;
+        case Pattern::tree: add(at / 2); break;
         case Pattern::all_to_all:
             for (std::int64_t q = 0; q < width; ++q) add(q);
             break;

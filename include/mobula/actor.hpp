@@ -82,8 +82,8 @@ struct Unwrapped<Ref<T>> {
 
 template <class A, class... Arguments>
 Actor<A> spawn_actor(const ActorOptions& options, Arguments&&... arguments) {
-    using Waiting = ConstructorCall<
-        A, typename Unwrapped<typename Travelling<Arguments&&>::type>::type...>;
+    using Waiting =
+        ConstructorCall<A, typename Unwrapped<typename Travelling<Arguments&&>::type>::type...>;
     using Given = ConstructorCall<A, typename Travelling<Arguments&&>::type...>;
     constexpr bool waits = std::is_constructible_v<
         A, typename Unwrapped<typename Travelling<Arguments&&>::type>::type...>;

@@ -3,8 +3,10 @@
 
 /// How values travel between ranks. Trivially copyable types without a `serialize` go as
 /// their bytes. All others go through cereal: standard containers by its headers, user types by
-/// their `serialize` member or function. A user type that holds a container includes that container's cereal header itself.
+/// their `serialize` member or function. A user type that holds a container includes that
+/// container's cereal header itself.
 
+#include <array>
 #include <cereal/cereal.hpp>
 #include <cereal/types/array.hpp>
 #include <cereal/types/deque.hpp>
@@ -20,7 +22,6 @@
 #include <cereal/types/utility.hpp>
 #include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
-#include <array>
 #include <concepts>
 #include <functional>
 #include <optional>
@@ -86,8 +87,7 @@ inline constexpr bool has_own_form<std::variant<T...>> = (has_own_form<T> || ...
 
 /// Types whose bytes are their value. An address means nothing on another rank.
 template <class T>
-concept Plain =
-    std::is_trivially_copyable_v<T> && !Address<T> && !is_span<T> && !has_own_form<T>;
+concept Plain = std::is_trivially_copyable_v<T> && !Address<T> && !is_span<T> && !has_own_form<T>;
 
 /// Types of the standard library that cereal saves whether or not they are plain.
 template <class T>
@@ -101,13 +101,13 @@ inline constexpr bool saved_by_cereal<std::variant<T...>> = true;
 
 /// Class types of plain bytes that cereal is to learn from us.
 template <class T>
-concept PlainClass = Plain<T> && !saved_by_cereal<T> && std::is_class_v<T> &&
-                     std::is_default_constructible_v<T>;
+concept PlainClass =
+    Plain<T> && !saved_by_cereal<T> && std::is_class_v<T> && std::is_default_constructible_v<T>;
 
 template <class T>
-concept ThroughCereal = !Address<T> && !is_span<T> &&
-                        cereal::traits::is_output_serializable<T, OutputArchive>::value &&
-                        cereal::traits::is_input_serializable<T, InputArchive>::value;
+concept ThroughCereal =
+    !Address<T> && !is_span<T> && cereal::traits::is_output_serializable<T, OutputArchive>::value &&
+    cereal::traits::is_input_serializable<T, InputArchive>::value;
 
 }  // namespace detail
 
@@ -211,7 +211,10 @@ template <class T>
 [[nodiscard]] std::size_t weight_of(const T& value) noexcept {
     if constexpr (requires { value.weight(); }) {
         return value.weight();
-    } else if constexpr (requires { value.size(); typename T::value_type; }) {
+    } else if constexpr (requires {
+                             value.size();
+                             typename T::value_type;
+                         }) {
         return sizeof(T) + value.size() * sizeof(typename T::value_type);
     } else {
         return sizeof(T);
@@ -220,10 +223,12 @@ template <class T>
 
 template <Value T>
 inline constexpr TypeInfo type_info{
-    sizeof(T), alignof(T),
+    sizeof(T),
+    alignof(T),
     [](const void* value) noexcept { return weight_of(*static_cast<const T*>(value)); },
     [](void* value) noexcept { static_cast<T*>(value)->~T(); },
     [](const void* value, Writer& writer) { encode(writer, *static_cast<const T*>(value)); },
-    [](Reader& reader, void* place) { decode<T>(reader, place); }, Plain<T>};
+    [](Reader& reader, void* place) { decode<T>(reader, place); },
+    Plain<T>};
 
 }  // namespace mobula::detail

@@ -18,8 +18,8 @@ public:
 /// and the chain of tasks the failure passed through; the members give the same in parts.
 class TaskError : public Error {
 public:
-    TaskError(const std::string& sentence, std::string message, std::string function,
-              unsigned rank, std::vector<std::string> chain)
+    TaskError(const std::string& sentence, std::string message, std::string function, unsigned rank,
+              std::vector<std::string> chain)
         : Error(sentence),
           message_(std::move(message)),
           function_(std::move(function)),

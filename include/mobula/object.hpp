@@ -79,8 +79,7 @@ template <class T>
 template <class T>
 class View {
 public:
-    View(detail::CellPtr cell, const T* value) noexcept
-        : cell_(std::move(cell)), value_(value) {}
+    View(detail::CellPtr cell, const T* value) noexcept : cell_(std::move(cell)), value_(value) {}
     [[nodiscard]] const T& operator*() const noexcept { return *value_; }
     [[nodiscard]] const T* operator->() const noexcept { return value_; }
 

@@ -6,10 +6,9 @@
 
 namespace mobula {
 
-void fail_check(std::string_view sentence, std::source_location where) noexcept {
-    std::fprintf(stderr, "mobula: internal error: %.*s (%s:%u, %s)\n",
-                 static_cast<int>(sentence.size()), sentence.data(), where.file_name(),
-                 static_cast<unsigned>(where.line()), where.function_name());
+void fail_check(std::string_view sentence, SourceLine where) noexcept {
+    std::fprintf(stderr, "mobula: internal error: %.*s (%s:%u)\n",
+                 static_cast<int>(sentence.size()), sentence.data(), where.file, where.line);
     std::abort();
 }
 

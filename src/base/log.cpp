@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.hpp"
 
-
 #include <atomic>
 #include <cstdio>
 #include <string>

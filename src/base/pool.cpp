@@ -34,7 +34,7 @@ namespace {
 constexpr std::size_t class_bytes = 32;
 constexpr std::size_t classes = pool_bytes_max / class_bytes;
 constexpr std::size_t chunk_bytes = std::size_t{64} << 10U;
-constexpr std::size_t batch_blocks = 128;       // given back or taken at once
+constexpr std::size_t batch_blocks = 128;  // given back or taken at once
 constexpr std::size_t list_blocks_max = 2 * batch_blocks;
 
 struct Block {

@@ -12,8 +12,8 @@ std::uint64_t ticks_per_microsecond() {
         while (Clock::now() - start < std::chrono::milliseconds(1)) {
         }
         const std::uint64_t ticks = ticks_now() - first;
-        const auto passed = std::chrono::duration_cast<std::chrono::nanoseconds>(
-            Clock::now() - start).count();
+        const auto passed =
+            std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
         const std::uint64_t rate = ticks * 1000 / static_cast<std::uint64_t>(passed);
         return rate == 0 ? 1 : rate;
     }();

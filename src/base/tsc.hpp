@@ -11,8 +11,7 @@ namespace mobula {
 #if defined(__x86_64__)
     return __builtin_ia32_rdtsc();
 #else
-    return static_cast<std::uint64_t>(
-        std::chrono::steady_clock::now().time_since_epoch().count());
+    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
 #endif
 }
 

@@ -39,8 +39,7 @@ std::string Failure::sentence() const {
 
 void Failure::raise() const {
     switch (kind) {
-        case FailureKind::task_error:
-            throw TaskError(sentence(), message, function, rank, chain);
+        case FailureKind::task_error: throw TaskError(sentence(), message, function, rank, chain);
         case FailureKind::task_crashed: throw TaskCrashed(sentence());
         case FailureKind::actor_died: throw ActorDied(sentence());
         case FailureKind::owner_died: throw OwnerDied(sentence());

@@ -98,8 +98,8 @@ void drop_place(Object& object) noexcept;
 /// The four ways to be done. Each fires the waiters that it satisfies, in the order in which they
 /// came, and returns whether some of them still need the value brought here. Doing it twice is
 /// allowed (an answer may come twice) and has no effect; false then.
-void complete(Object& object) noexcept;                       ///< the value is in its place
-void complete(Object& object, Encoded* encoded) noexcept;     ///< takes it over
+void complete(Object& object) noexcept;                    ///< the value is in its place
+void complete(Object& object, Encoded* encoded) noexcept;  ///< takes it over
 bool locate(Object& object) noexcept;
 void fail(Object& object, FailurePtr failure) noexcept;
 

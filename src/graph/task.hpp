@@ -21,13 +21,13 @@ using detail::Input;
 /// What only some tasks have: kept apart so that the others do not pay for it.
 struct TaskExtra {
     TaskOptions options;
-    bool demands = false;            ///< more than the one worker that runs it
-    bool holds = false;              ///< the demands are taken from the rank's resources
-    std::vector<unsigned> gpus;      ///< given while it runs
-    void* actor = nullptr;           ///< the actor it is for, on the actor's rank
-    void* stream = nullptr;          ///< the producer's side of its stream
-    void* line = nullptr;            ///< the caller's earlier calls that it waits behind
-    unsigned max_concurrency = 1;    ///< of the actor that it constructs
+    bool demands = false;          ///< more than the one worker that runs it
+    bool holds = false;            ///< the demands are taken from the rank's resources
+    std::vector<unsigned> gpus;    ///< given while it runs
+    void* actor = nullptr;         ///< the actor it is for, on the actor's rank
+    void* stream = nullptr;        ///< the producer's side of its stream
+    void* line = nullptr;          ///< the caller's earlier calls that it waits behind
+    unsigned max_concurrency = 1;  ///< of the actor that it constructs
 };
 
 }  // namespace mobula::graph
@@ -38,30 +38,30 @@ namespace mobula::detail {
 /// inputs it waits for, a queue, the worker that runs it, or the table of what other ranks run.
 struct Task {
     enum class Phase : std::uint8_t {
-        waiting,   ///< for inputs to exist, then for their bytes
-        queued,    ///< in a queue of this rank
-        sent,      ///< another rank has it
+        waiting,  ///< for inputs to exist, then for their bytes
+        queued,   ///< in a queue of this rank
+        sent,     ///< another rank has it
         running,
-        over,      ///< cancelled before it ran; whoever has it frees it
+        over,  ///< cancelled before it ran; whoever has it frees it
     };
 
     Task* next = nullptr;
     const FunctionInfo* info = nullptr;
     graph::TaskExtra* extra = nullptr;
-    graph::Scope* scope = nullptr;         ///< of the task that submitted it
+    graph::Scope* scope = nullptr;                 ///< of the task that submitted it
     std::atomic<graph::Scope*> children{nullptr};  ///< of those that it submits itself
     std::atomic<std::uint32_t> missing{0};
     std::atomic<Phase> phase{Phase::waiting};
-    bool bound = false;                    ///< must run on this rank
-    bool foreign = false;                  ///< another rank owns it; `where` is that rank
+    bool bound = false;    ///< must run on this rank
+    bool foreign = false;  ///< another rank owns it; `where` is that rank
     std::atomic<bool> cancelled{false};
     std::uint8_t attempt = 0;
-    Rank where{};                          ///< who runs it while sent; whose it is if foreign
-    std::uint32_t bytes = 0;               ///< of the whole block
-    TaskKey key{};                         ///< in its owner's table, while sent or foreign
-    std::uint32_t results_left = 0;        ///< that have not come back, while sent
-    Cell* actor = nullptr;                 ///< whose method or constructor it is; a reference
-    graph::Object* result = nullptr;       ///< the first result's object on this rank
+    Rank where{};                     ///< who runs it while sent; whose it is if foreign
+    std::uint32_t bytes = 0;          ///< of the whole block
+    TaskKey key{};                    ///< in its owner's table, while sent or foreign
+    std::uint32_t results_left = 0;   ///< that have not come back, while sent
+    Cell* actor = nullptr;            ///< whose method or constructor it is; a reference
+    graph::Object* result = nullptr;  ///< the first result's object on this rank
     graph::Object** more_results = nullptr;
 
     /// Goes on to the next phase, unless it was cancelled.
@@ -100,7 +100,7 @@ void destroy_arguments(Task& task) noexcept;
 
 /// What happens to a task that waits for its inputs.
 struct InputEvents {
-    void (*fire)(detail::Waiter& input) noexcept;          ///< one is there; see arrived()
+    void (*fire)(detail::Waiter& input) noexcept;    ///< one is there; see arrived()
     void (*want)(Object& object, bool needs_value);  ///< one is known to other ranks: ask for it
 };
 

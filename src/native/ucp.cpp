@@ -57,9 +57,7 @@ std::string printed(Print&& print) {
 UcpError::UcpError(std::string_view call, ucs_status_t status)
     : std::runtime_error(std::string(call) + " failed: " + ucs_status_string(status)) {}
 
-std::string_view ucp_words(ucs_status_t status) noexcept {
-    return ucs_status_string(status);
-}
+std::string_view ucp_words(ucs_status_t status) noexcept { return ucs_status_string(status); }
 
 void ucp_give_back(ucs_status_ptr_t request) noexcept {
     if (UCS_PTR_IS_PTR(request)) ucp_request_free(request);
@@ -140,9 +138,7 @@ UcpEndpoint::UcpEndpoint(const UcpWorker& worker, std::span<const std::byte> add
     must(ucp_ep_create(worker.get(), &params, &handle_), "ucp_ep_create");
 }
 
-UcpEndpoint::~UcpEndpoint() {
-    ucp_give_back(close(false));
-}
+UcpEndpoint::~UcpEndpoint() { ucp_give_back(close(false)); }
 
 ucs_status_ptr_t UcpEndpoint::close(bool flush) noexcept {
     if (handle_ == nullptr) return nullptr;
@@ -188,8 +184,6 @@ UcpKey::~UcpKey() {
     if (handle_ != nullptr) ucp_rkey_destroy(handle_);
 }
 
-std::string ucx_version() {
-    return ucp_get_version_string();
-}
+std::string ucx_version() { return ucp_get_version_string(); }
 
 }  // namespace mobula::native

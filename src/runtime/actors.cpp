@@ -331,8 +331,8 @@ void* Actors::prepare(Task& task, FailurePtr& failure) {
         return nullptr;
     }
     if (task.info->actor != nullptr) {
-        target.self = ::operator new(task.info->actor->size,
-                                     std::align_val_t{task.info->actor->alignment});
+        target.self =
+            ::operator new(task.info->actor->size, std::align_val_t{task.info->actor->alignment});
     }
     return target.self;
 }
@@ -344,9 +344,9 @@ void Actors::finished(Task& task, const FailurePtr& failure) {
         target.constructor = nullptr;
         target.constructing = false;
         if (failure) {
-            target.dead = target.dead ? target.dead
-                                      : died("the actor's constructor failed: " +
-                                             failure->sentence());
+            target.dead = target.dead
+                              ? target.dead
+                              : died("the actor's constructor failed: " + failure->sentence());
             ::operator delete(target.self, std::align_val_t{target.info->alignment});
             target.self = nullptr;
         } else {

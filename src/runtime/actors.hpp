@@ -77,7 +77,7 @@ private:
         Task* constructor = nullptr;
         std::deque<Task*> mailbox;
         std::vector<Task*> under_way;
-        std::vector<Rank> watchers;  ///< ranks with calls that wait for their inputs
+        std::vector<Rank> watchers;              ///< ranks with calls that wait for their inputs
         std::unique_ptr<graph::TaskExtra> held;  ///< the resources that it holds for life
     };
     struct LineKey {
@@ -113,7 +113,7 @@ private:
     [[nodiscard]] static Task* take_remains(Instance& instance);
 
     Engine& engine_;
-    std::mutex mutex_;        // of the instances
+    std::mutex mutex_;  // of the instances
     std::unordered_map<ObjectId, std::unique_ptr<Instance>> instances_;
     std::mutex lines_mutex_;  // of the lines
     std::unordered_map<LineKey, std::unique_ptr<Line>, LineHash> lines_;

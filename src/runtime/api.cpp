@@ -47,12 +47,11 @@ Buffer allocate_buffer(std::size_t bytes) {
         store::Arena& arena = Engine::current().network.cluster().arena();
         std::byte* const block = arena.allocate(bytes);
         if (block == nullptr) {
-            throw StoreFull("the object store of rank " +
-                            std::to_string(index(Engine::current().self())) +
-                            " has no room for " + std::to_string(bytes) + " bytes (" +
-                            std::to_string(arena.stats().bytes_used) + " of " +
-                            std::to_string(arena.bytes()) +
-                            " are in use; MOBULA_ARENA_BYTES sets how many there are)");
+            throw StoreFull(
+                "the object store of rank " + std::to_string(index(Engine::current().self())) +
+                " has no room for " + std::to_string(bytes) + " bytes (" +
+                std::to_string(arena.stats().bytes_used) + " of " + std::to_string(arena.bytes()) +
+                " are in use; MOBULA_ARENA_BYTES sets how many there are)");
         }
         auto* head = new ArenaHead;
         head->data = block;

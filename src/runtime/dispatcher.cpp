@@ -76,8 +76,8 @@ Task* Dispatcher::find_sent(TaskKey key, Rank where) {
 
 void Dispatcher::place(Task& task) {
     const TaskOptions* const options = task.extra != nullptr ? &task.extra->options : nullptr;
-    if (options != nullptr && (task.extra->demands ||
-                               options->placement.kind != Placement::Kind::automatic)) {
+    if (options != nullptr &&
+        (task.extra->demands || options->placement.kind != Placement::Kind::automatic)) {
         const Rank to = engine_.resources.choose(*options, task.extra->demands);
         if (to == network_.self()) {
             task.bound = true;
@@ -95,21 +95,23 @@ void Dispatcher::place(Task& task) {
         graph::arguments(task),
         [](detail::Input& input, void* context) {
             auto& found = *static_cast<Bytes*>(context);
-            const auto [rank, size] = found.exchange.place_of(Object::of(*input.cell));
-            if (size == 0) return;
-            const auto at = std::find_if(found.ranks.begin(), found.ranks.end(),
-                                         [&](const auto& entry) { return entry.first == rank; });
+            const std::pair<Rank, std::size_t> place =
+                found.exchange.place_of(Object::of(*input.cell));
+            if (place.second == 0) return;
+            const auto at =
+                std::find_if(found.ranks.begin(), found.ranks.end(),
+                             [&](const auto& entry) { return entry.first == place.first; });
             if (at != found.ranks.end()) {
-                at->second += size;
+                at->second += place.second;
             } else {
-                found.ranks.emplace_back(rank, size);
+                found.ranks.push_back(place);
             }
         },
         &bytes);
     if (!bytes.ranks.empty()) {
-        const auto most = std::max_element(
-            bytes.ranks.begin(), bytes.ranks.end(),
-            [](const auto& a, const auto& b) { return a.second < b.second; });
+        const auto most =
+            std::max_element(bytes.ranks.begin(), bytes.ranks.end(),
+                             [](const auto& a, const auto& b) { return a.second < b.second; });
         if (most->second >= engine_.options.locality_bytes) {
             if (most->first != network_.self()) return send(task, most->first);
             task.bound = true;
@@ -173,9 +175,7 @@ void Dispatcher::send(Task& task, Rank to) {
         return engine_.retire(task);
     }
     const bool construct = task.info->actor != nullptr;
-    RecordWriter record(construct              ? Kind::spawn
-                        : task.actor != nullptr ? Kind::call
-                                                : Kind::task);
+    RecordWriter record(construct ? Kind::spawn : task.actor != nullptr ? Kind::call : Kind::task);
     try {
         if (task.actor != nullptr) {
             record.put(engine_.exchange.actor_of(Object::of(*task.actor)).first);
@@ -283,8 +283,7 @@ void Dispatcher::received(Task& task, const ObjectId& actor, Kind kind,
 
 /// Even the stream of the arguments is a block on its way: decode when it is here.
 void Dispatcher::receive_later(Task& task, const ObjectId& actor, Kind kind,
-                               std::unique_ptr<Encoded> encoded,
-                               std::vector<Arrived::Part> parts) {
+                               std::unique_ptr<Encoded> encoded, std::vector<Arrived::Part> parts) {
     auto* const held = encoded.release();
     foreign_started(task);
     if (kind != Kind::task) engine_.actors.receive(task, actor, kind == Kind::spawn);

@@ -59,9 +59,7 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
     return code_;
 }
 
-void Engine::on_finish(wire::RecordReader&) {
-    stop();
-}
+void Engine::on_finish(wire::RecordReader&) { stop(); }
 
 /// Frees what was submitted and never ran.
 void Engine::drain() {
@@ -104,8 +102,8 @@ void Engine::on_peer_lost(Rank peer, std::string_view reason) {
 
 void Engine::on_fenced(std::string_view reason) {
     end_job("rank " + std::to_string(index(self())) + " on node " +
-            network.cluster().host_names()[index(self())] +
-            " was declared dead by the others (" + std::string(reason) + ")");
+            network.cluster().host_names()[index(self())] + " was declared dead by the others (" +
+            std::string(reason) + ")");
 }
 
 void Engine::end_job(const std::string& sentence, int code) noexcept {

@@ -48,8 +48,7 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       team(team_settings(options, peers, cluster.self()), *this),
       exchange(network, {options.inline_bytes},
                [this](const ObjectId& id, Rank rank) { actors.ended(id, rank); }),
-      dispatcher(*this, network, workers_of(peers),
-                 std::chrono::microseconds(options.window_us)),
+      dispatcher(*this, network, workers_of(peers), std::chrono::microseconds(options.window_us)),
       actors(*this),
       streams(*this),
       names(*this),
@@ -179,8 +178,8 @@ void Engine::run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure
     try {
         task.info->run(task, graph::arguments(task), self_object);
     } catch (...) {
-        failure = graph::failure_from_current_exception(
-            graph::name_of(task), static_cast<std::uint32_t>(index(self())));
+        failure = graph::failure_from_current_exception(graph::name_of(task),
+                                                        static_cast<std::uint32_t>(index(self())));
     }
     worker::Team::frame() = outer;
 }
@@ -321,9 +320,7 @@ void Engine::on_cancel_object(wire::RecordReader& reader) {
 
 // ---- worker::Delegate ----
 
-bool Engine::poll() noexcept {
-    return !network.alone() && network.transport().progress();
-}
+bool Engine::poll() noexcept { return !network.alone() && network.transport().progress(); }
 
 void Engine::flush() noexcept {
     if (!network.alone()) network.transport().flush();
@@ -337,14 +334,12 @@ void Engine::tick(Time now) noexcept {
     // The second tick after the break: by then the others have heard why.
     if (broken_.load() && index(self()) == 0 && ++ticks_broken_ > 1) leave(broken_code_);
     stall_watch.tick(now);
-    if (const int number = noted_signal();
-        number != 0 && !team.stopping() && !broken_.load()) {
-        end_job("the job was ended by signal " + std::to_string(number) + " (" +
-                    strsignal(number) + ") at rank " + std::to_string(index(self())),
+    if (const int number = noted_signal(); number != 0 && !team.stopping() && !broken_.load()) {
+        end_job("the job was ended by signal " + std::to_string(number) + " (" + strsignal(number) +
+                    ") at rank " + std::to_string(index(self())),
                 128 + number);
     }
 }
-
 
 void Engine::idle() noexcept {
     if (!network.alone()) dispatcher.idle();
@@ -395,8 +390,7 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::finish: return on_finish(reader);
         case Kind::stalled: return stall_watch.on_stalled(from, reader);
         case Kind::waits: return stall_watch.on_waits(from, reader);
-        case Kind::output:
-            return printer_.print(static_cast<unsigned>(index(from)), reader.text());
+        case Kind::output: return printer_.print(static_cast<unsigned>(index(from)), reader.text());
         case Kind::broken: return on_broken(from, reader);
         default: throw Error("a record of no known kind");
     }

@@ -134,12 +134,12 @@ private:
 
     static inline Engine* instance_ = nullptr;
     std::atomic<std::uint64_t> next_caller_{1};
-    std::atomic<bool> broken_{false};    ///< end_job() was called
+    std::atomic<bool> broken_{false};  ///< end_job() was called
     std::atomic<int> broken_code_{1};
     int ticks_broken_ = 0;               ///< since then, on rank 0
     std::atomic<bool> finished_{false};  ///< the driver is done
     LinePrinter printer_;
-    int code_ = 0;                       ///< the driver's
+    int code_ = 0;  ///< the driver's
 };
 
 }  // namespace mobula::runtime

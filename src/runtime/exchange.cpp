@@ -243,8 +243,7 @@ CellPtr Exchange::adopt(RecordReader& reader) {
         graph::complete(object, encoded.release());
     } else if (known == Known::failed) {
         detail::Reader failure(inside, {}, {});
-        graph::fail(object,
-                    std::make_shared<graph::Failure>(graph::Failure::decode(failure)));
+        graph::fail(object, std::make_shared<graph::Failure>(graph::Failure::decode(failure)));
     } else if (known == Known::located && graph::locate(object)) {
         want(object, true);
     }

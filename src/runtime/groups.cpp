@@ -20,8 +20,7 @@ using wire::RecordWriter;
 std::uint64_t Groups::create(std::vector<scheduler::Amounts> bundles, Strategy strategy,
                              CellPtr& ready) {
     if (bundles.empty()) throw BadInput("a placement group needs at least one bundle");
-    const auto ranks =
-        scheduler::place_bundles(bundles, engine_.resources.totals(), strategy);
+    const auto ranks = scheduler::place_bundles(bundles, engine_.resources.totals(), strategy);
     if (!ranks) {
         std::string asked;
         for (const scheduler::Amounts& bundle : bundles) {

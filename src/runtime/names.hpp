@@ -44,8 +44,8 @@ private:
 
     Engine& engine_;
     std::mutex mutex_;
-    std::map<std::string, ObjectId, std::less<>> names_;   // on rank 0
-    std::unordered_map<ObjectId, std::string> own_;        // names of actors of this rank
+    std::map<std::string, ObjectId, std::less<>> names_;  // on rank 0
+    std::unordered_map<ObjectId, std::string> own_;       // names of actors of this rank
     std::unordered_map<std::uint64_t, Question> questions_;
     std::uint64_t next_question_ = 1;
 };

@@ -28,10 +28,10 @@ std::vector<Rank> ResourceGate::candidates(const TaskOptions& options, bool dema
     std::vector<Rank> allowed, fitting;
     for (std::size_t i = 0; i < totals_.size(); ++i) {
         const auto rank = static_cast<Rank>(i);
-        const bool named = placement.kind == Kind::rank   ? i == placement.target
-                           : placement.kind == Kind::node ? index(engine_.network.node_of(rank)) ==
-                                                                placement.target
-                                                          : true;
+        const bool named = placement.kind == Kind::rank ? i == placement.target
+                           : placement.kind == Kind::node
+                               ? index(engine_.network.node_of(rank)) == placement.target
+                               : true;
         if (named) allowed.push_back(rank);
         if (named && (!demands || scheduler::fits(totals_[i], amounts))) fitting.push_back(rank);
     }

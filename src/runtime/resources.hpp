@@ -39,9 +39,7 @@ public:
     void lend(const Task& task);
     void take_back(const Task& task);
 
-    [[nodiscard]] const std::vector<scheduler::Amounts>& totals() const noexcept {
-        return totals_;
-    }
+    [[nodiscard]] const std::vector<scheduler::Amounts>& totals() const noexcept { return totals_; }
     [[nodiscard]] scheduler::Amounts free() const;
 
     // Placement groups reserve parts of a rank as bundles with a ledger of their own.

@@ -32,18 +32,18 @@ struct Shared {
     };
 
     Role role = Role::owned;
-    ObjectId id{};              ///< of a copy: the owner is this rank
-    Object* object = nullptr;   ///< null once no reference is left here
+    ObjectId id{};             ///< of a copy: the owner is this rank
+    Object* object = nullptr;  ///< null once no reference is left here
     std::uint32_t pins = 1;
 
-    bool located = false;       ///< its bytes are kept at `location`, not at the owner
+    bool located = false;  ///< its bytes are kept at `location`, not at the owner
     Rank location{};
-    std::uint64_t copy = 0;     ///< under this serial there
+    std::uint64_t copy = 0;  ///< under this serial there
     std::uint64_t bytes = 0;
 
     // owned and copy
     Holders holders;
-    CellPtr keep;               ///< the object, while others need it
+    CellPtr keep;                        ///< the object, while others need it
     std::unique_ptr<Encoded> published;  ///< its travelling form, where it is worth keeping
     std::vector<Subscriber> subscribers;
     Watch watch;
@@ -53,7 +53,7 @@ struct Shared {
     FailurePtr actor_death;
 
     // held
-    std::int64_t grants = 0;    ///< references that were sent here
+    std::int64_t grants = 0;  ///< references that were sent here
     bool subscribed = false;
     bool value_wanted = false;
     bool fetching = false;

@@ -56,11 +56,10 @@ std::vector<runtime::Peer> read_hellos(transport::Cluster& cluster,
         wire::RecordReader reader(cluster.hellos()[rank]);
         static_cast<void>(reader.get<wire::Kind>());
         if (reader.get<std::uint64_t>() != functions.digest()) {
-            throw BadInput("rank " + std::to_string(rank) + " on node " +
-                           cluster.host_names()[rank] +
-                           " runs another build of this program or of mobula than rank " +
-                           std::to_string(index(cluster.self())) +
-                           "; all ranks must run the same executable");
+            throw BadInput(
+                "rank " + std::to_string(rank) + " on node " + cluster.host_names()[rank] +
+                " runs another build of this program or of mobula than rank " +
+                std::to_string(index(cluster.self())) + "; all ranks must run the same executable");
         }
         wanted.push_back(reader.get<unsigned>());
         gpus.push_back(reader.get<std::int64_t>());
@@ -126,8 +125,8 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
     const bool leads = index(cluster->self()) == 0;
     bool clean = false;
     {
-        const auto engine = std::make_unique<Engine>(options, *cluster, std::move(peers),
-                                                     std::move(functions));
+        const auto engine =
+            std::make_unique<Engine>(options, *cluster, std::move(peers), std::move(functions));
         cluster->start(*engine);
         // What tasks print on other ranks comes to the driver's terminal, line by line.
         std::optional<runtime::OutputCapture> output;
@@ -140,8 +139,8 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
         code = engine->run(first);
         engine->before_leaving = {};
         output.reset();
-        clean = cluster->finish(Clock::now() + std::chrono::milliseconds(static_cast<long>(
-                                                   options.exit_wait_s * 1000)));
+        clean = cluster->finish(Clock::now() + std::chrono::milliseconds(
+                                                   static_cast<long>(options.exit_wait_s * 1000)));
     }
     if (!clean) transport::Cluster::abandon(code);
     runtime::stay();

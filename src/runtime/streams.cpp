@@ -19,8 +19,6 @@ namespace {
 
 enum class Form : std::uint8_t { encoded, located };
 
-constexpr std::size_t default_window = 16;
-
 }  // namespace
 
 // ---- the producer ----
@@ -49,8 +47,7 @@ void Streams::ended(Task& task) noexcept {
 
 void* Streams::place(Task& task, const detail::TypeInfo& type) {
     const std::shared_ptr<Producer> producer = producer_of(task);
-    const std::size_t window =
-        std::max<std::size_t>(task.extra->options.stream_window, 1);
+    const std::size_t window = std::max<std::size_t>(task.extra->options.stream_window, 1);
     engine_.waits.check_cancelled();
     for (;;) {
         Gathering gathering(engine_.team, 1);

@@ -80,8 +80,8 @@ std::unique_ptr<Encoded> Exchange::seal(detail::Writer& writer) {
     }
     encoded->references = std::move(writer.references());
     if (writer.stream().size() > stream_bytes_max) {
-        Buffer stream = detail::allocate_buffer(
-            std::max<std::size_t>(writer.stream().size(), 65536));
+        Buffer stream =
+            detail::allocate_buffer(std::max<std::size_t>(writer.stream().size(), 65536));
         if (!arena.contains(stream.data())) throw StoreFull("the object store is full");
         std::memcpy(stream.data(), writer.stream().data(), writer.stream().size());
         encoded->stream_bytes = writer.stream().size();
@@ -200,15 +200,13 @@ void Exchange::put_encoded(const Encoded& encoded, Rank to, RecordWriter& writer
 Arrived Exchange::get_encoded(Rank from, RecordReader& reader) {
     CellPtr block;
     if (reader.get<std::uint8_t>() != 0) block = adopt(reader);
-    Arrived arrived =
-        read_form(from, reader, block ? Object::of(*block).shared.load() : nullptr);
+    Arrived arrived = read_form(from, reader, block ? Object::of(*block).shared.load() : nullptr);
     // Without pins of its own (fetched blocks) the keeper must outlive the transfer.
     if (block && !arrived.parts.empty()) arrived.encoded->references.push_back(std::move(block));
     return arrived;
 }
 
-void Exchange::pull(std::vector<Arrived::Part> parts,
-                    std::function<void(std::string_view)> done) {
+void Exchange::pull(std::vector<Arrived::Part> parts, std::function<void(std::string_view)> done) {
     if (parts.empty()) return done({});
     auto* pulling = new Pulling;
     pulling->left = parts.size();
@@ -451,8 +449,8 @@ void Exchange::on_value(Rank from, RecordReader& reader) {
         if (cell) {
             auto failure = std::make_shared<graph::Failure>();
             failure->kind = graph::FailureKind::store_full;
-            failure->message = "rank " + std::to_string(index(from)) +
-                               " could not give the value: " + reason;
+            failure->message =
+                "rank " + std::to_string(index(from)) + " could not give the value: " + reason;
             graph::fail(Object::of(*cell), failure);
         }
         return unpin(*shared);
@@ -475,8 +473,8 @@ void Exchange::arrive(Shared& shared, Arrived arrived) {
         } else if (cell) {
             auto failure = std::make_shared<graph::Failure>();
             failure->kind = graph::FailureKind::owner_died;
-            failure->message = "the bytes of an object could not be fetched: " +
-                               std::string(reason);
+            failure->message =
+                "the bytes of an object could not be fetched: " + std::string(reason);
             graph::fail(Object::of(*cell), failure);
         }
         value.reset();

@@ -138,9 +138,9 @@ std::vector<Waiting> Waits::list() {
     for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
         Waiting& one = waiting.emplace_back();
         const Task* const task = entry->frame != nullptr ? entry->frame->task : nullptr;
-        one.key = task != nullptr ? waiting_key(*task, self)
-                                  : "driver " + std::to_string(index(self));
-        one.name = task != nullptr            ? graph::name_of(*task)
+        one.key =
+            task != nullptr ? waiting_key(*task, self) : "driver " + std::to_string(index(self));
+        one.name = task != nullptr           ? graph::name_of(*task)
                    : entry->frame != nullptr ? "driver"
                                              : "a thread of the user's";
         one.rank = static_cast<unsigned>(index(self));

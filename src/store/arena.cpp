@@ -20,9 +20,7 @@ namespace {
 
 constexpr std::size_t page_bytes = 4096;
 
-constexpr std::size_t round_up(std::size_t n, std::size_t to) {
-    return (n + to - 1) / to * to;
-}
+constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
 /// At the arena's start; what a peer checks before it believes that it mapped the right file.
 struct Preamble {

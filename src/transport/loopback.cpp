@@ -162,13 +162,9 @@ LoopbackNetwork::LoopbackNetwork(std::size_t ranks) {
 
 LoopbackNetwork::~LoopbackNetwork() = default;
 
-Transport& LoopbackNetwork::at(Rank rank) noexcept {
-    return port(rank);
-}
+Transport& LoopbackNetwork::at(Rank rank) noexcept { return port(rank); }
 
-LoopbackNetwork::Port& LoopbackNetwork::port(Rank rank) noexcept {
-    return *ports_[index(rank)];
-}
+LoopbackNetwork::Port& LoopbackNetwork::port(Rank rank) noexcept { return *ports_[index(rank)]; }
 
 void LoopbackNetwork::start(Rank rank, Delegate& delegate, ArenaView arena) {
     port(rank).arena_ = arena;

@@ -26,9 +26,7 @@ std::vector<Rank> make_ring(const std::vector<Node>& nodes) {
     return ring;
 }
 
-double seconds(Duration span) {
-    return std::chrono::duration<double>(span).count();
-}
+double seconds(Duration span) { return std::chrono::duration<double>(span).count(); }
 
 }  // namespace
 
@@ -59,13 +57,9 @@ Membership::Verdict Membership::hears(Rank sender, Incarnation incarnation) noex
     return Verdict::believe;
 }
 
-bool Membership::declare_dead(Rank rank) {
-    return end(rank, State::dead);
-}
+bool Membership::declare_dead(Rank rank) { return end(rank, State::dead); }
 
-bool Membership::declare_left(Rank rank) {
-    return end(rank, State::left);
-}
+bool Membership::declare_left(Rank rank) { return end(rank, State::left); }
 
 bool Membership::end(Rank rank, State state) {
     if (!lives(rank)) return false;

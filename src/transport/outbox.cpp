@@ -17,9 +17,7 @@ Batch* make_batch(std::size_t bytes) {
     return batch;
 }
 
-void destroy(Batch* batch) noexcept {
-    ::operator delete(batch, batch_alignment);
-}
+void destroy(Batch* batch) noexcept { ::operator delete(batch, batch_alignment); }
 
 void destroy_all(Batch* first) noexcept {
     while (first != nullptr) destroy(std::exchange(first, first->next));

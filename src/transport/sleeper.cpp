@@ -58,9 +58,7 @@ void Sleeper::sleep(Time deadline) noexcept {
     }
 }
 
-void Sleeper::end() noexcept {
-    state_.store(awake, std::memory_order_seq_cst);
-}
+void Sleeper::end() noexcept { state_.store(awake, std::memory_order_seq_cst); }
 
 void Sleeper::ring() noexcept {
     const std::uint64_t one = 1;

@@ -81,20 +81,16 @@ void UcxBulk::begin(const Request& request, bool alive) {
 
 void UcxBulk::receive(Rank from, const Control& control, std::span<const std::byte> tail) {
     switch (control.kind) {
-        case ControlKind::pull:
-            return serve_pull(from, control);
-        case ControlKind::want_key:
-            return serve_key(from, control.id);
-        case ControlKind::key:
-            return learn_key(from, control, tail);
+        case ControlKind::pull: return serve_pull(from, control);
+        case ControlKind::want_key: return serve_key(from, control.id);
+        case ControlKind::key: return learn_key(from, control, tail);
         case ControlKind::refused:
             if (Incoming* transfer = find_incoming(from, control.id)) {
                 fail(*transfer,
                      std::string(reinterpret_cast<const char*>(tail.data()), tail.size()));
             }
             return;
-        default:
-            return;
+        default: return;
     }
 }
 

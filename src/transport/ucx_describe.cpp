@@ -14,26 +14,19 @@ namespace {
 
 constexpr std::string_view name_of(Verb verb) noexcept {
     switch (verb) {
-        case Verb::map:
-            return "map";
-        case Verb::get:
-            return "get";
-        case Verb::push:
-            return "push";
+        case Verb::map: return "map";
+        case Verb::get: return "get";
+        case Verb::push: return "push";
     }
     return "?";
 }
 
 std::string_view name_of(Membership::State state) noexcept {
     switch (state) {
-        case Membership::State::joining:
-            return "joining";
-        case Membership::State::alive:
-            return "alive";
-        case Membership::State::left:
-            return "left";
-        case Membership::State::dead:
-            return "dead";
+        case Membership::State::joining: return "joining";
+        case Membership::State::alive: return "alive";
+        case Membership::State::left: return "left";
+        case Membership::State::dead: return "dead";
     }
     return "?";
 }

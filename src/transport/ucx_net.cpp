@@ -32,9 +32,7 @@ UcxNet::UcxNet(std::size_t ranks, std::size_t ranks_on_node, BatchPool& pool)
     }
 }
 
-UcxNet::~UcxNet() {
-    (void)close_all(Clock::now());
-}
+UcxNet::~UcxNet() { (void)close_all(Clock::now()); }
 
 bool UcxNet::has_rdma(const native::UcpContext& context) {
     const std::string text = context.describe();

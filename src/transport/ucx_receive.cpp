@@ -25,9 +25,7 @@ std::string_view text_of(std::span<const std::byte> bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-bool is_aligned(const void* at) noexcept {
-    return reinterpret_cast<std::uintptr_t>(at) % 8 == 0;
-}
+bool is_aligned(const void* at) noexcept { return reinterpret_cast<std::uintptr_t>(at) % 8 == 0; }
 
 std::vector<std::uint64_t> aligned_copy(std::span<const std::byte> bytes) {
     std::vector<std::uint64_t> words((bytes.size() + 7) / 8);

@@ -72,9 +72,7 @@ UcxTransportImpl::~UcxTransportImpl() {
     while (net_.in_flight() + bulk_.in_flight() > 0 && Clock::now() < latest) net_.progress();
 }
 
-std::vector<std::byte> UcxTransportImpl::address() const {
-    return net_.worker().address();
-}
+std::vector<std::byte> UcxTransportImpl::address() const { return net_.worker().address(); }
 
 void UcxTransportImpl::start(const Meeting& meeting, ArenaView arena, Delegate& delegate) {
     check(delegate_ == nullptr, "a transport is started once");

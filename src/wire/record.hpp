@@ -17,27 +17,27 @@ namespace mobula::wire {
 
 /// What ranks tell each other. The first byte of every record; see wire/format.md for the rest.
 enum class Kind : std::uint8_t {
-    task,        ///< run this
-    result,      ///< one result of a task, or the failure of all
-    recall,      ///< give back tasks of mine that have not started
-    returned,    ///< these
-    cancel,      ///< a task of mine that you have
+    task,           ///< run this
+    result,         ///< one result of a task, or the failure of all
+    recall,         ///< give back tasks of mine that have not started
+    returned,       ///< these
+    cancel,         ///< a task of mine that you have
     cancel_object,  ///< the task that makes your object
-    subscribe,   ///< tell me when your object is done
-    done,        ///< it is: here, there, or failed
-    fetch,       ///< give me the value that you keep
-    value,       ///< this
-    grant,       ///< I gave a reference to your object to another rank
-    release,     ///< I hold your object no more
-    drop,        ///< nobody needs the value that you keep for me
-    spawn,       ///< make this actor
-    call,        ///< call its method
-    end_actor,   ///< nobody has a handle any more
+    subscribe,      ///< tell me when your object is done
+    done,           ///< it is: here, there, or failed
+    fetch,          ///< give me the value that you keep
+    value,          ///< this
+    grant,          ///< I gave a reference to your object to another rank
+    release,        ///< I hold your object no more
+    drop,           ///< nobody needs the value that you keep for me
+    spawn,          ///< make this actor
+    call,           ///< call its method
+    end_actor,      ///< nobody has a handle any more
     kill_actor,
     watch_actor,  ///< tell me when it is dead
     actor_dead,
-    name,        ///< to rank 0: an actor has, or had, this name
-    find,        ///< to rank 0, from there to the owner: who has this name
+    name,  ///< to rank 0: an actor has, or had, this name
+    find,  ///< to rank 0, from there to the owner: who has this name
     found,
     item,        ///< of a stream
     consumed,    ///< so many items were

@@ -70,14 +70,14 @@ Fiber::Fiber(std::size_t stack_bytes, void (*entry)(void*), void* argument)
     mprotect(stack_, page, PROT_NONE);
     bottom_ = stack_ + page;
     bottom_bytes_ = stack_bytes_ - page;
-    context_ = ctx::make_fcontext(stack_ + stack_bytes_, bottom_bytes_,
-                                  [](ctx::transfer_t transfer) {
-                                      auto& pair = *static_cast<Fiber*(*)[2]>(transfer.data);
-                                      pair[0]->context_ = transfer.fctx;
-                                      Fiber& self = *pair[1];
-                                      self.arrive(*pair[0]);
-                                      self.entry_(self.argument_);
-                                  });
+    context_ =
+        ctx::make_fcontext(stack_ + stack_bytes_, bottom_bytes_, [](ctx::transfer_t transfer) {
+            auto& pair = *static_cast<Fiber*(*)[2]>(transfer.data);
+            pair[0]->context_ = transfer.fctx;
+            Fiber& self = *pair[1];
+            self.arrive(*pair[0]);
+            self.entry_(self.argument_);
+        });
 #if defined(MOBULA_TSAN)
     sanitizer_fiber_ = __tsan_create_fiber(0);
 #endif

@@ -39,7 +39,7 @@ private:
     void* fake_stack_ = nullptr;                // of the address sanitizer
     const void* bottom_ = nullptr;
     std::size_t bottom_bytes_ = 0;
-    void* sanitizer_fiber_ = nullptr;           // of the thread sanitizer
+    void* sanitizer_fiber_ = nullptr;  // of the thread sanitizer
 };
 
 }  // namespace mobula::worker

@@ -42,7 +42,7 @@ protected:
 struct Settings {
     unsigned workers = 1;
     std::size_t stack_bytes = std::size_t{1} << 20U;
-    std::size_t suspended_max = 30000;  ///< fibers per worker; two mappings each
+    std::size_t suspended_max = 30000;   ///< fibers per worker; two mappings each
     std::chrono::microseconds spin{20};  ///< before an idle worker sleeps; 0 when oversubscribed
     std::chrono::milliseconds tick{100};
 };
@@ -137,9 +137,9 @@ private:
     std::thread communication_;
 
     std::atomic<bool> stopping_{false};
-    std::atomic<unsigned> idle_{0};        ///< workers that poll or sleep
-    std::atomic<unsigned> asleep_{0};      ///< workers that sleep
-    std::atomic<unsigned> parked_{0};      ///< of those, the ones that hear nothing of the network
+    std::atomic<unsigned> idle_{0};    ///< workers that poll or sleep
+    std::atomic<unsigned> asleep_{0};  ///< workers that sleep
+    std::atomic<unsigned> parked_{0};  ///< of those, the ones that hear nothing of the network
     std::atomic<bool> network_taken_{false};  ///< somebody sleeps on the network
     std::atomic<std::uint64_t> polled_{0};    ///< tick of the last poll by a worker
     std::atomic<bool> alarms_changed_{false};

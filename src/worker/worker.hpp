@@ -60,7 +60,7 @@ private:
     std::uint64_t last_poll_ = 0;
     unsigned until_shared_ = 0;
     bool fixed_first_ = false;
-    bool task_first_ = false;                     // after a yield
+    bool task_first_ = false;  // after a yield
     unsigned yields_ = 0;
 
     Spinlock resumed_lock_;

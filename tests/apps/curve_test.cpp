@@ -22,9 +22,7 @@ wa::Curve curve_of(std::size_t rounds) {
     return curve;
 }
 
-auto lines_of(const std::string& text) {
-    return std::ranges::count(text, '\n');
-}
+auto lines_of(const std::string& text) { return std::ranges::count(text, '\n'); }
 
 }  // namespace
 

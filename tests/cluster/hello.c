@@ -11,20 +11,20 @@
 
 static int greetings;
 
-static void check(ucs_status_t status, const char *what) {
+static void check(ucs_status_t status, const char* what) {
     if (status == UCS_OK) return;
     fprintf(stderr, "hello: %s: %s\n", what, ucs_status_string(status));
     MPI_Abort(MPI_COMM_WORLD, 1);
 }
 
-static ucs_status_t greeted(void *arg, const void *header, size_t header_bytes, void *data,
-                            size_t bytes, const ucp_am_recv_param_t *param) {
+static ucs_status_t greeted(void* arg, const void* header, size_t header_bytes, void* data,
+                            size_t bytes, const ucp_am_recv_param_t* param) {
     (void)arg, (void)header, (void)header_bytes, (void)data, (void)bytes, (void)param;
     ++greetings;
     return UCS_OK;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     int rank, ranks, provided;
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -32,7 +32,7 @@ int main(int argc, char **argv) {
 
     ucp_context_h context;
     ucp_worker_h worker;
-    ucp_config_t *config;
+    ucp_config_t* config;
     check(ucp_config_read(NULL, NULL, &config), "ucp_config_read");
     ucp_params_t params = {.field_mask = UCP_PARAM_FIELD_FEATURES, .features = UCP_FEATURE_AM};
     check(ucp_init(&params, config, &context), "ucp_init");
@@ -47,22 +47,22 @@ int main(int argc, char **argv) {
 
     // Addresses may differ in length; every rank sends the longest one.
     enum { address_bytes_max = 4096, host_bytes_max = 64 };
-    ucp_address_t *address;
+    ucp_address_t* address;
     size_t bytes;
     check(ucp_worker_get_address(worker, &address, &bytes), "ucp_worker_get_address");
     if (bytes > address_bytes_max) MPI_Abort(MPI_COMM_WORLD, 1);
     char mine[address_bytes_max] = {0};
     memcpy(mine, address, bytes);
     ucp_worker_release_address(worker, address);
-    char *all = malloc((size_t)ranks * address_bytes_max);
+    char* all = malloc((size_t)ranks * address_bytes_max);
     MPI_Allgather(mine, address_bytes_max, MPI_BYTE, all, address_bytes_max, MPI_BYTE,
                   MPI_COMM_WORLD);
 
-    ucp_ep_h *peers = calloc((size_t)ranks, sizeof *peers);
+    ucp_ep_h* peers = calloc((size_t)ranks, sizeof *peers);
     for (int peer = 0; peer < ranks; ++peer) {
         ucp_ep_params_t ep_params = {
             .field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS,
-            .address = (ucp_address_t *)(all + (size_t)peer * address_bytes_max)};
+            .address = (ucp_address_t*)(all + (size_t)peer * address_bytes_max)};
         check(ucp_ep_create(worker, &ep_params, &peers[peer]), "ucp_ep_create");
         if (peer == rank) continue;
         ucp_request_param_t none = {0};
@@ -82,9 +82,8 @@ int main(int argc, char **argv) {
 
     char host[host_bytes_max] = {0};
     gethostname(host, sizeof host - 1);
-    char *hosts = malloc((size_t)ranks * host_bytes_max);
-    MPI_Gather(host, host_bytes_max, MPI_BYTE, hosts, host_bytes_max, MPI_BYTE, 0,
-               MPI_COMM_WORLD);
+    char* hosts = malloc((size_t)ranks * host_bytes_max);
+    MPI_Gather(host, host_bytes_max, MPI_BYTE, hosts, host_bytes_max, MPI_BYTE, 0, MPI_COMM_WORLD);
     if (rank == 0) {
         printf("hello from %d ranks on", ranks);
         for (int peer = 0; peer < ranks; ++peer) printf(" %s", hosts + peer * host_bytes_max);

@@ -125,6 +125,7 @@ class Job:
             self.fail(f'nothing it printed is like {pattern}')
 
     def check_code(self, code):
+        self.mpirun.wait(END_SECONDS)  # gone from /proc is not yet reaped
         if self.mpirun.returncode != code:
             self.fail(f'mpirun ended with {self.mpirun.returncode} and not {code}')
 

@@ -61,9 +61,13 @@ enum class Event : std::uint8_t {
     encode,    ///< complete with an encoded value
     locate,
     fail,
-    read,      ///< value_of
-    add_0, add_1, add_2,
-    remove_0, remove_1, remove_2,
+    read,  ///< value_of
+    add_0,
+    add_1,
+    add_2,
+    remove_0,
+    remove_1,
+    remove_2,
 };
 constexpr std::size_t waiters_max = 3;
 
@@ -92,13 +96,17 @@ struct Model {
         switch (event) {
             case Event::complete: return state == State::pending;
             case Event::read: return is_here(state);
-            case Event::add_0: case Event::add_1: case Event::add_2: {
+            case Event::add_0:
+            case Event::add_1:
+            case Event::add_2: {
                 return !added[static_cast<std::size_t>(event) -
                               static_cast<std::size_t>(Event::add_0)];
             }
-            case Event::remove_0: case Event::remove_1: case Event::remove_2: {
-                const auto which = static_cast<std::size_t>(event) -
-                                   static_cast<std::size_t>(Event::remove_0);
+            case Event::remove_0:
+            case Event::remove_1:
+            case Event::remove_2: {
+                const auto which =
+                    static_cast<std::size_t>(event) - static_cast<std::size_t>(Event::remove_0);
                 return added[which] && !gone[which];
             }
             default: return true;
@@ -153,16 +161,20 @@ public:
                 if (!is_here(model_.state)) model_.done(State::failed, needs_);
                 break;
             case Event::read: read(); break;
-            case Event::add_0: case Event::add_1: case Event::add_2: {
+            case Event::add_0:
+            case Event::add_1:
+            case Event::add_2: {
                 const std::size_t which = number - static_cast<std::size_t>(Event::add_0);
-                const bool satisfied = needs_[which] ? is_here(model_.state)
-                                                     : is_done(model_.state);
+                const bool satisfied =
+                    needs_[which] ? is_here(model_.state) : is_done(model_.state);
                 EXPECT_EQ(add_waiter(*object_, nodes_[which]), !satisfied);
                 model_.added[which] = true;
                 if (!satisfied) model_.waiting.push_back(static_cast<int>(which));
                 break;
             }
-            case Event::remove_0: case Event::remove_1: case Event::remove_2: {
+            case Event::remove_0:
+            case Event::remove_1:
+            case Event::remove_2: {
                 const std::size_t which = number - static_cast<std::size_t>(Event::remove_0);
                 const auto at = std::find(model_.waiting.begin(), model_.waiting.end(),
                                           static_cast<int>(which));

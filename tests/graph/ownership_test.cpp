@@ -181,17 +181,11 @@ std::size_t explore(const Model& start) {
     return seen.size();
 }
 
-TEST(ownership, every_interleaving_of_two_ranks) {
-    EXPECT_GT(explore(Model(2, 8)), 1000U);
-}
+TEST(ownership, every_interleaving_of_two_ranks) { EXPECT_GT(explore(Model(2, 8)), 1000U); }
 
-TEST(ownership, every_interleaving_of_three_ranks) {
-    EXPECT_GT(explore(Model(3, 4)), 3000U);
-}
+TEST(ownership, every_interleaving_of_three_ranks) { EXPECT_GT(explore(Model(3, 4)), 3000U); }
 
-TEST(ownership, every_interleaving_of_four_ranks) {
-    EXPECT_GT(explore(Model(4, 3)), 3000U);
-}
+TEST(ownership, every_interleaving_of_four_ranks) { EXPECT_GT(explore(Model(4, 3)), 3000U); }
 
 TEST(ownership, long_random_interleavings_of_six_ranks) {
     constexpr std::size_t ranks = 6;

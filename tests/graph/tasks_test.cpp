@@ -29,25 +29,31 @@ struct Arguments {
 
 const detail::TypeInfo* const result_types[]{&detail::type_info<int>, &detail::type_info<int>};
 
-const FunctionInfo info{
-    [] { return std::string("join"); }, sizeof(Arguments), 2, false, result_types,
-    [](detail::Task&, void*, void*) {},
-    [](void* place, detail::InputVisitor visitor, void* context) {
-        for (Input& input : static_cast<Arguments*>(place)->input) visitor(input, context);
-    },
-    [](const void*, detail::Writer&) {}, [](detail::Reader&, void*) {},
-    [](void* place) noexcept {
-        for (const Input& input : static_cast<Arguments*>(place)->input) CellPtr{input.cell};
-    },
-    nullptr};
+const FunctionInfo info{[] { return std::string("join"); },
+                        sizeof(Arguments),
+                        2,
+                        false,
+                        result_types,
+                        [](detail::Task&, void*, void*) {},
+                        [](void* place, detail::InputVisitor visitor, void* context) {
+                            for (Input& input : static_cast<Arguments*>(place)->input)
+                                visitor(input, context);
+                        },
+                        [](const void*, detail::Writer&) {},
+                        [](detail::Reader&, void*) {},
+                        [](void* place) noexcept {
+                            for (const Input& input : static_cast<Arguments*>(place)->input)
+                                CellPtr{input.cell};
+                        },
+                        nullptr};
 
 std::atomic<int> made_ready{0};
 
-const InputEvents events{
-    [](detail::Waiter& waiter) noexcept {
-        if (arrived(*static_cast<Input&>(waiter).task)) made_ready.fetch_add(1);
-    },
-    [](Object&, bool) { FAIL() << "no other rank knows the object"; }};
+const InputEvents events{[](detail::Waiter& waiter) noexcept {
+                             if (arrived(*static_cast<Input&>(waiter).task))
+                                 made_ready.fetch_add(1);
+                         },
+                         [](Object&, bool) { FAIL() << "no other rank knows the object"; }};
 
 /// A task and the objects that it waits for.
 struct Case {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <chrono>
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -15,12 +14,20 @@
 /// ends the job with its sentence and exit code 1.
 namespace mobula::testing {
 
-using Where = std::source_location;
+/// std::source_location, but for clang 14, which cannot read that of libstdc++ 12.
+struct Where {
+    const char* file;
+    unsigned line;
+    static constexpr Where current(const char* file = __builtin_FILE(),
+                                   unsigned line = __builtin_LINE()) noexcept {
+        return {file, line};
+    }
+};
 
 [[noreturn]] inline void fail(const std::string& sentence, Where where = Where::current()) {
-    const std::string_view path = where.file_name();
+    const std::string_view path = where.file;
     throw std::runtime_error(std::string(path.substr(path.rfind('/') + 1)) + ":" +
-                             std::to_string(where.line()) + ": " + sentence);
+                             std::to_string(where.line) + ": " + sentence);
 }
 
 inline void check(bool holds, const std::string& sentence, Where where = Where::current()) {

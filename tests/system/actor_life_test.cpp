@@ -109,7 +109,8 @@ void kills(unsigned rank) {
     gone(rank, "kill");
     // By another rank, which got the handle.
     auto other = spawn<Guest>(at(rank), 2);
-    get(remote(on((rank + 1) % ranks()), [](Actor<Guest> g) { kill(g); }, other));
+    get(remote(
+        on((rank + 1) % ranks()), [](Actor<Guest> g) { kill(g); }, other));
     await(
         [&] {
             try {

@@ -98,8 +98,8 @@ void callers(unsigned rank) {
     auto journal = spawn<Journal>(at(rank));
     std::vector<Ref<void>> writers;
     for (int caller = 0; caller < 8; ++caller) {
-        writers.push_back(remote<write_many>(on(static_cast<unsigned>(caller) % ranks()), journal,
-                                             caller));
+        writers.push_back(
+            remote<write_many>(on(static_cast<unsigned>(caller) % ranks()), journal, caller));
     }
     get(writers);
     std::map<int, int> next;
@@ -155,9 +155,12 @@ void names(unsigned rank) {
             {.name = name, .placement = Placement::on_rank((rank + 1) % ranks())}, 77);
         get(journal.ready());
         for (unsigned r = 0; r < ranks(); ++r) {
-            check_equal(get(remote(on(r), [](const std::string& n) {
-                            return get(find<Journal>(n).value().call<&Journal::read>())[0];
-                        }, name)),
+            check_equal(get(remote(
+                            on(r),
+                            [](const std::string& n) {
+                                return get(find<Journal>(n).value().call<&Journal::read>())[0];
+                            },
+                            name)),
                         77, "what a rank read from the actor it found by name");
         }
         thrown<Error>([&] { get(spawn<Journal>({.name = name}, 1).ready()); },
@@ -166,11 +169,14 @@ void names(unsigned rank) {
     }
     await([&] { return !find<Journal>(name).has_value(); }, "the end of a name");
     // Made on another rank, found here, and the name is free again.
-    get(remote(on(rank), [](const std::string& n) {
+    get(remote(
+        on(rank),
+        [](const std::string& n) {
             auto journal = spawn<Journal>({.name = n}, 5);
             get(journal.ready());
             check_equal(get(find<Journal>(n)->call<&Journal::read>())[0], 5, "what was found");
-        }, name));
+        },
+        name));
     await([&] { return !find<Journal>(name).has_value(); }, "the end of a name of another rank");
 }
 

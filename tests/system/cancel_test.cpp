@@ -42,9 +42,9 @@ int parent(unsigned depth, unsigned width) {
     Mark mark;
     std::vector<Ref<int>> children;
     for (unsigned i = 0; i < width; ++i) {
-        children.push_back(depth == 0 ? remote<spin>(on((rank() + i) % ranks()))
-                                      : remote<parent>(on((rank() + i + 1) % ranks()), depth - 1,
-                                                       width));
+        children.push_back(depth == 0
+                               ? remote<spin>(on((rank() + i) % ranks()))
+                               : remote<parent>(on((rank() + i + 1) % ranks()), depth - 1, width));
     }
     return get(children)[0];
 }
@@ -124,7 +124,8 @@ void of_another_rank(unsigned rank) {
     const int before = sum_over_ranks<begun_here>();
     const Ref<int> task = remote<spin>(on(rank));
     await([&] { return sum_over_ranks<begun_here>() == before + 1; }, "the begin of a task");
-    get(remote(on((rank + 1) % ranks()), [](Ref<int> ref) { cancel(ref); }, task));
+    get(remote(
+        on((rank + 1) % ranks()), [](Ref<int> ref) { cancel(ref); }, task));
     thrown<Cancelled>([&] { get(task); }, "get of a task that another rank cancelled");
     await([&] { return sum_over_ranks<stopped_here>() == before + 1; }, "its end");
 }

@@ -73,7 +73,9 @@ void one(unsigned rank) {
     check_contains(thrown<TaskError>([&] { get(remote<own>(on(rank), 1)); }, "a type of ours"),
                    "an exception of our own", "the sentence of an exception of ours");
     thrown<TaskError>([&] { get(remote<number>(on(rank), 3)); }, "a task that throws a number");
-    auto [n, text] = remote<both>(on(rank), 7);
+    const auto results = remote<both>(on(rank), 7);
+    const Ref<int>& n = std::get<0>(results);
+    const Ref<std::string>& text = std::get<1>(results);
     thrown<TaskError>([&] { get(text); }, "the second of two results");
     thrown<TaskError>([&] { get(n); }, "the first of two results");
     thrown<TaskError>([&] { view(n); }, "a view of a failed result");
@@ -85,8 +87,8 @@ void one(unsigned rank) {
 
 void chains(unsigned rank) {
     const unsigned next = (rank + 1) % ranks();
-    const Ref<int> end = remote<second_step>(
-        on(next), remote<first_step>(on(rank), remote<boom>(on(next), 3)));
+    const Ref<int> end =
+        remote<second_step>(on(next), remote<first_step>(on(rank), remote<boom>(on(next), 3)));
     try {
         get(end);
         fail("a chain that begins with a failure gave a value");

@@ -53,13 +53,15 @@ void everyone_to_everyone() {
 
 void a_million() {
     const Ref<int> gate = remote<run_until_cancelled>(on(0));
-    const Ref<int> open = remote([](Ref<int> g) {
-        try {
-            get(g);
-        } catch (const Cancelled&) {
-        }
-        return 1;
-    }, gate);
+    const Ref<int> open = remote(
+        [](Ref<int> g) {
+            try {
+                get(g);
+            } catch (const Cancelled&) {
+            }
+            return 1;
+        },
+        gate);
     std::vector<Ref<int>> refs;
     refs.reserve(1'000'000);
     for (int i = 0; i < 1'000'000; ++i) refs.push_back(remote<with_gate>(open, i % 100));
@@ -75,7 +77,8 @@ void large_arguments(unsigned rank) {
     const Actor<Sink> sink = spawn<Sink>({.placement = Placement::on_rank(rank)});
     std::vector<Ref<std::size_t>> sizes;
     for (int i = 0; i < 2000; ++i) {
-        sizes.push_back(remote(on(rank), [](const std::string& s) { return s.size(); }, text));
+        sizes.push_back(remote(
+            on(rank), [](const std::string& s) { return s.size(); }, text));
         sink.call<&Sink::add_text>(text);
     }
     std::size_t sum = 0;

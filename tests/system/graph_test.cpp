@@ -91,14 +91,17 @@ void waits(unsigned rank) {
     thrown<Timeout>([&] { view(refs[0], milliseconds(50)); }, "view of what never ends");
     check(std::chrono::steady_clock::now() - begin >= milliseconds(50), "a limit came too early");
     // On a rank whose tasks wait with limits as well.
-    check(get(remote(on(rank), [](Ref<int> r) {
-              try {
-                  get(r, milliseconds(5));
-              } catch (const Timeout&) {
-                  return true;
-              }
-              return false;
-          }, refs[0])),
+    check(get(remote(
+              on(rank),
+              [](Ref<int> r) {
+                  try {
+                      get(r, milliseconds(5));
+                  } catch (const Timeout&) {
+                      return true;
+                  }
+                  return false;
+              },
+              refs[0])),
           "a task's get had no time limit");
     cancel(refs[0]);
     thrown<Cancelled>([&] { get(refs[0]); }, "get of a cancelled task");
@@ -150,11 +153,14 @@ int driver(Job& job) {
     shapes();
     // The same inside tasks, on every rank.
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
-        get(remote(on(rank), [](unsigned r) {
+        get(remote(
+            on(rank),
+            [](unsigned r) {
                 shapes();
                 waits(r);
                 arrivals(r);
-            }, (rank + 1) % job.ranks));
+            },
+            (rank + 1) % job.ranks));
     }
     return 0;
 }

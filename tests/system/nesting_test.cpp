@@ -45,8 +45,8 @@ public:
     explicit Node(int depth) : depth_(depth) {
         if (depth == 0) return;
         for (unsigned i = 1; i <= 2; ++i) {
-            children_.push_back(spawn<Node>(
-                {.placement = Placement::on_rank((rank() + i) % ranks())}, depth - 1));
+            children_.push_back(
+                spawn<Node>({.placement = Placement::on_rank((rank() + i) % ranks())}, depth - 1));
         }
     }
     int count() {
@@ -60,7 +60,8 @@ public:
     int mixed(int n) {
         if (n == 0 || children_.empty()) return depth_;
         return get(remote([](Actor<Node> node, int m) { return get(node.call<&Node::mixed>(m)); },
-                          children_[0], n - 1)) + 1;
+                          children_[0], n - 1)) +
+               1;
     }
 
 private:
@@ -72,13 +73,15 @@ private:
 void many_wait(unsigned rank) {
     const Ref<int> gate = remote<run_until_cancelled>(on(0));
     const int before = get(remote<waiting_here>(on(rank)));
-    const Ref<long> value = remote([](Ref<int> g) {
-        try {
-            get(g);
-        } catch (const Cancelled&) {
-        }
-        return 1L;
-    }, gate);
+    const Ref<long> value = remote(
+        [](Ref<int> g) {
+            try {
+                get(g);
+            } catch (const Cancelled&) {
+            }
+            return 1L;
+        },
+        gate);
     std::vector<Ref<long>> tasks;
     for (int i = 0; i < waiting_at_once; ++i) tasks.push_back(remote<wait_for>(on(rank), value));
     await([&] { return get(remote<waiting_here>(on(rank))) == before + waiting_at_once; },

@@ -107,22 +107,26 @@ void arrays(unsigned maker, unsigned reader) {
     check(first.data() == second.data() && first.data() == seen->data(), "get copied an Array");
     const Ref<Array<float>> again = put(first);
     check(get(again).data() == first.data(), "put copied an Array");
-    check_equal(get(remote(on(reader), [](const Array<float>& a) { return a[777]; }, again)),
+    check_equal(get(remote(
+                    on(reader), [](const Array<float>& a) { return a[777]; }, again)),
                 777.0F, "an element of an Array put again");
 
-    const auto mixed = put(Mixed{"mixed", make_array(1, 200000), make_array(2, 10),
+    const auto mixed = put(Mixed{"mixed",
+                                 make_array(1, 200000),
+                                 make_array(2, 10),
                                  {make_array(3, 5000), make_array(4, 0), make_array(5, 70000)}});
-    get(remote(on(reader),
-               [](const Mixed& value) {
-                   check_equal(value.name, "mixed", "the name beside the Arrays");
-                   check_array(value.big, 1, 200000);
-                   check_array(value.small, 2, 10);
-                   check_equal(value.parts.size(), 3U, "the number of parts");
-                   check_array(value.parts[0], 3, 5000);
-                   check_array(value.parts[1], 4, 0);
-                   check_array(value.parts[2], 5, 70000);
-               },
-               mixed));
+    get(remote(
+        on(reader),
+        [](const Mixed& value) {
+            check_equal(value.name, "mixed", "the name beside the Arrays");
+            check_array(value.big, 1, 200000);
+            check_array(value.small, 2, 10);
+            check_equal(value.parts.size(), 3U, "the number of parts");
+            check_array(value.parts[0], 3, 5000);
+            check_array(value.parts[1], 4, 0);
+            check_array(value.parts[2], 5, 70000);
+        },
+        mixed));
 }
 
 /// On one node, over shared memory, two ranks that read an Array see the same memory.
@@ -141,18 +145,23 @@ void same_memory(unsigned maker, unsigned reader) {
 void containers(unsigned rank) {
     using Deep = std::map<std::string, std::vector<std::optional<std::variant<int, std::string>>>>;
     const Deep deep{{"a", {1, std::nullopt, "text"}}, {"b", {}}};
-    check(get(remote(on(rank), [](Deep d) { return d; }, deep)) == deep, "a deep value changed");
+    check(get(remote(
+              on(rank), [](Deep d) { return d; }, deep)) == deep,
+          "a deep value changed");
     const std::unordered_map<int, std::list<std::set<std::string>>> other{{4, {{"x", "y"}, {}}}};
-    check(get(remote(on(rank), [](const std::unordered_map<int, std::list<std::set<std::string>>>&
-                                      o) { return o; },
-                     put(other))) == other,
+    check(get(remote(
+              on(rank),
+              [](const std::unordered_map<int, std::list<std::set<std::string>>>& o) { return o; },
+              put(other))) == other,
           "an unordered map changed");
     const std::string megabytes(5'000'000, 'm');
-    check(get(remote(on(rank), [](const std::string& s) { return s + "n"; }, megabytes)) ==
-              megabytes + "n",
-          "a long string changed");
-    check(get(remote(on(rank), [](std::vector<bool> bits) { return bits; },
-                     std::vector<bool>{true, false, true})) == std::vector<bool>{true, false, true},
+    check(
+        get(remote(
+            on(rank), [](const std::string& s) { return s + "n"; }, megabytes)) == megabytes + "n",
+        "a long string changed");
+    check(get(remote(
+              on(rank), [](std::vector<bool> bits) { return bits; },
+              std::vector<bool>{true, false, true})) == std::vector<bool>{true, false, true},
           "bits changed");
 }
 

@@ -48,8 +48,8 @@ void where_asked(unsigned rank) {
     check_equal(get(remote<which_node>({.placement = Placement::on_node(node)})), node,
                 "a task's node");
     const unsigned nobody = ranks() + 7;
-    const std::string text = thrown<Infeasible>([&] { remote<where>(on(nobody)); },
-                                                "a rank that does not exist");
+    const std::string text =
+        thrown<Infeasible>([&] { remote<where>(on(nobody)); }, "a rank that does not exist");
     check_contains(text, std::to_string(nobody), "the refusal of a rank");
     check(get(remote<where>({.placement = Placement::on_rank(nobody, false)})) < ranks(),
           "a wish for a rank that does not exist was not ignored");
@@ -130,8 +130,11 @@ void infeasible() {
     check_contains(cpus, "4", "what there is instead of 5 CPUs");
     const std::string gpus = thrown<Infeasible>([] { remote<where>({.gpus = 3}); }, "3 GPUs");
     check_contains(gpus, "3", "the refusal of 3 GPUs");
-    const std::string other =
-        thrown<Infeasible>([] { remote<where>({.resources = {{"unicorn", 1}}}); }, "a unicorn");
+    const std::string other = thrown<Infeasible>(
+        [] {
+            remote<where>({.resources = {{"unicorn", 1}}});
+        },
+        "a unicorn");
     check_contains(other, "unicorn", "the refusal of a unicorn");
     thrown<Infeasible>([] { spawn<Holder>({.resources = {{"licence", 4}}}); }, "4 licences");
     thrown<Infeasible>([] { spawn<Holder>({.cpus = 400}); }, "an actor of 400 CPUs");

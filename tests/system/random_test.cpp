@@ -90,10 +90,8 @@ class Story {
 public:
     Story(std::uint64_t seed, std::size_t nodes) : random_(seed), nodes_(nodes) {
         for (std::uint64_t i = 0; i < 6; ++i) {
-            actors_.push_back(
-                spawn<Mixer>({.placement = i < 3 ? Placement::on_rank(pick(ranks()))
-                                                 : Placement{}},
-                             i));
+            actors_.push_back(spawn<Mixer>(
+                {.placement = i < 3 ? Placement::on_rank(pick(ranks())) : Placement{}}, i));
             states_.push_back(i);
         }
         for (std::uint64_t i = 0; i < 8; ++i) enter(put(value(i, i * 100)), i);

@@ -28,8 +28,7 @@ struct Counted {
     Counted() { ++alive; }
     explicit Counted(int v, std::size_t bytes = 0) : value(v), padding(bytes, 'p') { ++alive; }
     Counted(const Counted& other) : value(other.value), padding(other.padding) { ++alive; }
-    Counted(Counted&& other) noexcept
-        : value(other.value), padding(std::move(other.padding)) {
+    Counted(Counted&& other) noexcept : value(other.value), padding(std::move(other.padding)) {
         ++alive;
     }
     Counted& operator=(const Counted&) = default;
@@ -116,8 +115,8 @@ void kept_by_actors(unsigned first) {
     auto keeper = spawn<Keeper>({.placement = Placement::on_rank(first)});
     for (int i = 0; i < 20; ++i) {
         const unsigned maker = static_cast<unsigned>(i) % ranks();
-        keeper.call<&Keeper::keep>(remote<make_elsewhere>(on(maker), i, (maker + 1) % ranks(),
-                                                          1000UL));
+        keeper.call<&Keeper::keep>(
+            remote<make_elsewhere>(on(maker), i, (maker + 1) % ranks(), 1000UL));
         keeper.call<&Keeper::keep>(put(put(Counted(100))));
     }
     // The driver holds none of them.
@@ -138,9 +137,10 @@ void room_again(std::size_t store_bytes, const std::string& after) {
         await(
             [&] {
                 try {
-                    return get(remote(on(rank), [](std::size_t bytes) {
-                                   return last_byte(make_bytes(bytes)) == 'e';
-                               }, store_bytes / 10 * 9));
+                    return get(remote(
+                        on(rank),
+                        [](std::size_t bytes) { return last_byte(make_bytes(bytes)) == 'e'; },
+                        store_bytes / 10 * 9));
                 } catch (const StoreFull&) {
                     return false;
                 }

@@ -106,8 +106,9 @@ void move_only(unsigned rank) {
 
 void lambdas(unsigned rank) {
     check_equal(get(remote([](int n) { return n * n; }, 7)), 49, "a lambda's square");
-    check_equal(get(remote(on(rank), [](const std::string& s) { return s + "!"; }, "yes")), "yes!",
-                "a lambda with options");
+    check_equal(get(remote(
+                    on(rank), [](const std::string& s) { return s + "!"; }, "yes")),
+                "yes!", "a lambda with options");
     check_equal(get(remote<[](int n) { return n + 1; }>(on(rank), 1)), 2,
                 "a lambda as a template argument");
     check_equal(get(remote([](Ref<int> r) { return get(r) + 1; }, put(1))), 2,
@@ -129,12 +130,13 @@ void retries(unsigned rank) {
     // Arguments are there again for the second run, even those taken by value.
     options = on(rank);
     options.retry_exceptions = true;
-    check_equal(get(remote(options,
-                           [](std::vector<int> values, int number) {
-                               third_time(number);
-                               return static_cast<int>(values.size());
-                           },
-                           std::vector<int>(30), ++key)),
+    check_equal(get(remote(
+                    options,
+                    [](std::vector<int> values, int number) {
+                        third_time(number);
+                        return static_cast<int>(values.size());
+                    },
+                    std::vector<int>(30), ++key)),
                 30, "the argument of the third attempt");
 }
 

@@ -69,9 +69,7 @@ TEST(Batch, GivesBackWhatWasPut) {
     EXPECT_EQ(batch_header(batch).sequence, 7U);
 }
 
-TEST(Batch, OfNothingIsSound) {
-    EXPECT_EQ(batch_fault(make_batch({})), "");
-}
+TEST(Batch, OfNothingIsSound) { EXPECT_EQ(batch_fault(make_batch({})), ""); }
 
 TEST(Batch, AlignsEachRecord) {
     const Bytes batch = make_batch(some_records());

@@ -53,12 +53,8 @@ TEST(Membership, EndsInOneStateWhateverTheOrder) {
                     EXPECT_EQ(verdict, before == State::dead ? Verdict::fence : Verdict::believe);
                     break;
                 }
-                case died:
-                    gone += view.declare_dead(r1) ? 1 : 0;
-                    break;
-                case left:
-                    gone += view.declare_left(r1) ? 1 : 0;
-                    break;
+                case died: gone += view.declare_dead(r1) ? 1 : 0; break;
+                case left: gone += view.declare_left(r1) ? 1 : 0; break;
                 case silent:
                     for (int n = 0; n < 12; ++n) {
                         (void)view.hears(r2, {});

@@ -22,11 +22,17 @@ namespace mobula::worker {
 inline Task& make_job(std::function<void()> work) {
     using Work = std::function<void()>;
     static constexpr detail::FunctionInfo info{
-        [] { return std::string("job"); }, sizeof(Work), 0, false, nullptr,
+        [] { return std::string("job"); },
+        sizeof(Work),
+        0,
+        false,
+        nullptr,
         [](Task&, void* place, void*) { (*static_cast<Work*>(place))(); },
         [](void*, detail::InputVisitor, void*) {},
-        [](const void*, detail::Writer&) {}, [](detail::Reader&, void*) {},
-        [](void* place) noexcept { static_cast<Work*>(place)->~Work(); }, nullptr};
+        [](const void*, detail::Writer&) {},
+        [](detail::Reader&, void*) {},
+        [](void* place) noexcept { static_cast<Work*>(place)->~Work(); },
+        nullptr};
     Task& task = *graph::new_task(info, 1);
     new (graph::arguments(task)) Work(std::move(work));
     return task;

@@ -45,10 +45,10 @@ using InputVisitor = void (*)(Input&, void* context);
 /// A function as the engine knows it once its types are erased. One per function, for the whole
 /// life of the process.
 struct FunctionInfo {
-    std::string (*name)();                    ///< for people
+    std::string (*name)();  ///< for people
     std::size_t arguments_bytes;
-    std::uint32_t results;                    ///< cells; 0 for an actor's end
-    bool stream;                              ///< the one result is a stream of items
+    std::uint32_t results;  ///< cells; 0 for an actor's end
+    bool stream;            ///< the one result is a stream of items
     const TypeInfo* const* result_types;
     /// Runs with the arguments' objects all ready; constructs the results. Throws what the user's
     /// code throws. `self` is the actor, or null.

@@ -65,14 +65,12 @@ public:
     /// What the function gets: a const reference without a copy, or a value of its own, moved
     /// where nobody else can see the difference.
     decltype(auto) take(bool keep) {
-        D* value = input_.cell == nullptr
-                       ? &value_
-                       : static_cast<D*>(cell_value(*input_.cell, type_info<D>));
+        D* value = input_.cell == nullptr ? &value_
+                                          : static_cast<D*>(cell_value(*input_.cell, type_info<D>));
         if constexpr (std::is_lvalue_reference_v<P>) {
             return static_cast<const D&>(*value);
         } else if constexpr (std::is_copy_constructible_v<D>) {
-            const bool movable =
-                !keep && (input_.cell == nullptr || sole_reference(*input_.cell));
+            const bool movable = !keep && (input_.cell == nullptr || sole_reference(*input_.cell));
             return movable ? D(std::move(*value)) : D(*value);
         } else {
             return D(std::move(*value));
@@ -82,7 +80,7 @@ public:
 private:
     Input input_;
     union {
-        D value_;
+        D value_;  // NOLINT(readability-identifier-naming): a private member all the same
     };
 };
 
@@ -207,15 +205,20 @@ struct Erased {
         static_cast<const Arguments*>(place)->apply(
             [&](const auto&... each) { (each.encode(writer), ...); });
     }
-    static void decode(Reader& reader, void* place) {
-        new (place) Arguments(FromStream{}, reader);
-    }
+    static void decode(Reader& reader, void* place) { new (place) Arguments(FromStream{}, reader); }
     static void destroy(void* place) noexcept { static_cast<Arguments*>(place)->~Arguments(); }
 
-    static constexpr FunctionInfo info{
-        [] { return readable_name(typeid(Call).name()); },
-        sizeof(Arguments), Results::cells, Results::stream, Results::types.data(),
-        &run, &visit, &encode, &decode, &destroy, Call::actor};
+    static constexpr FunctionInfo info{[] { return readable_name(typeid(Call).name()); },
+                                       sizeof(Arguments),
+                                       Results::cells,
+                                       Results::stream,
+                                       Results::types.data(),
+                                       &run,
+                                       &visit,
+                                       &encode,
+                                       &decode,
+                                       &destroy,
+                                       Call::actor};
 };
 
 template <auto function>

@@ -15,9 +15,7 @@ namespace weight_averaging {
 Trainer::Trainer(std::string data, Training training)
     : data_(std::move(data)), training_(training) {}
 
-Weights Trainer::first_weights() {
-    return Weights::copy_of(initial_weights(training_.seed));
-}
+Weights Trainer::first_weights() { return Weights::copy_of(initial_weights(training_.seed)); }
 
 std::tuple<Weights, double> Trainer::train(const Weights& weights, std::uint64_t first) {
     const Images& images = local_dataset(data_).train;
