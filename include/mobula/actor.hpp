@@ -37,7 +37,7 @@ public:
             using Call = detail::MethodCall<method>;
             detail::Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
             auto refs = detail::Outcome<typename Call::Result>::refs(task);
-            detail::call(*cell_, task);
+            detail::call(cell_.get(), task);
             return refs;
         }
     }
@@ -134,7 +134,7 @@ template <class A>
 /// (mobula::cancelled()).
 template <class A>
 void kill(const Actor<A>& actor) {
-    detail::kill(*actor.cell());
+    detail::kill(actor.cell().get());
 }
 
 /// Hands work to whichever actor is idle. Thread-bound to its task.

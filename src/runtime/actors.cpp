@@ -28,6 +28,10 @@ FailurePtr died(const std::string& reason) {
     return failure;
 }
 
+std::string constructor_failed(const graph::Failure& why) {
+    return "the actor's constructor failed: " + why.sentence();
+}
+
 /// What is left of an actor whose life is over: the user's object, and what it held. Its
 /// destructor is the user's code and may use the engine, so it runs as a task: this is its one
 /// argument.
@@ -213,6 +217,13 @@ void Actors::kill(Object& actor) {
     engine_.network.send(rank, record);
 }
 
+void Actors::kill_there(const Task& constructor, Rank rank, const graph::Failure& why) {
+    RecordWriter record(Kind::kill_actor);
+    record.put(engine_.exchange.actor_of(Object::of(*constructor.actor)).first);
+    record.text(constructor_failed(why));
+    engine_.network.send(rank, record);
+}
+
 void Actors::ended(const ObjectId& id, Rank rank) {
     engine_.names.leave(id);
     if (rank == engine_.self()) return end(id);
@@ -245,6 +256,25 @@ void Actors::receive(Task& task, const ObjectId& id, bool construct) {
     } else {
         target.mailbox.push_back(&task);
     }
+}
+
+void Actors::withdraw(Task& task, const graph::Failure& why) {
+    Lock lock(mutex_);
+    auto& target = *static_cast<Instance*>(task.extra->actor);
+    const ObjectId id = target.id;
+    const bool constructs = target.constructor == &task;
+    if (constructs) {
+        target.constructor = nullptr;
+        if (!target.dead) target.dead = died(constructor_failed(why));
+    } else {
+        std::erase(target.mailbox, &task);
+    }
+    pump(target, lock);
+    if (constructs) tell_of_death(id);
+}
+
+void Actors::never_began(const ObjectId& id, const graph::Failure& why) {
+    kill_here(id, constructor_failed(why));
 }
 
 void Actors::arrive(Task& task) {
@@ -344,9 +374,7 @@ void Actors::finished(Task& task, const FailurePtr& failure) {
         target.constructor = nullptr;
         target.constructing = false;
         if (failure) {
-            target.dead = target.dead
-                              ? target.dead
-                              : died("the actor's constructor failed: " + failure->sentence());
+            target.dead = target.dead ? target.dead : died(constructor_failed(*failure));
             ::operator delete(target.self, std::align_val_t{target.info->alignment});
             target.self = nullptr;
         } else {

@@ -83,7 +83,7 @@ void dispose_cell(Cell* cell) noexcept {
 // ---- tasks ----
 
 Task* new_task(const FunctionInfo& info) {
-    static_cast<void>(Engine::current());
+    Engine::current().pace();
     return graph::new_task(info, 2);
 }
 
@@ -112,8 +112,13 @@ bool keeps_arguments(const Task& task) noexcept {
     return task.extra != nullptr && task.extra->options.retry_exceptions;
 }
 
-void bind_input(Input& input, CellPtr cell) noexcept {
-    check(static_cast<bool>(cell), "an argument is a Ref that names nothing");
+/// A Ref that was only default-made.
+void check_names(const Cell* cell, const char* where) {
+    if (cell == nullptr) throw BadInput(std::string(where) + ": a Ref that names nothing");
+}
+
+void bind_input(Input& input, CellPtr cell) {
+    check_names(cell.get(), "an argument");
     input.cell = cell.release();
 }
 
@@ -145,6 +150,7 @@ bool is_done(const Cell& cell) noexcept {
 
 std::size_t wait_for(std::span<Cell* const> cells, std::size_t count, Deadline deadline,
                      bool fetch) {
+    for (const Cell* cell : cells) check_names(cell, "get or wait");
     Engine::current().waits.objects(cells, count, deadline, fetch);
     std::size_t done = 0;
     for (Cell* cell : cells) {
@@ -241,7 +247,10 @@ private:
     runtime::Gathering* sleeping_ = nullptr;
 };
 
-ArrivalQueue* new_arrivals(std::span<Cell* const> cells) { return new ArrivalQueue(cells); }
+ArrivalQueue* new_arrivals(std::span<Cell* const> cells) {
+    for (const Cell* cell : cells) check_names(cell, "as_completed");
+    return new ArrivalQueue(cells);
+}
 std::optional<std::size_t> next_arrival(ArrivalQueue& queue, Deadline deadline) {
     return queue.next(deadline);
 }
@@ -264,8 +273,18 @@ CellPtr spawn(Task& constructor, const ActorOptions& options) {
     CellPtr{constructor.result};
     return Engine::current().actors.spawn(constructor, options);
 }
-void call(Cell& actor, Task& method) { Engine::current().actors.call(Object::of(actor), method); }
-void kill(Cell& actor) { Engine::current().actors.kill(Object::of(actor)); }
+void call(Cell* actor, Task& method) {
+    if (actor == nullptr) {
+        graph::destroy_arguments(method);
+        graph::free_task(method);
+        throw BadInput("call: a handle that names no actor");
+    }
+    Engine::current().actors.call(Object::of(*actor), method);
+}
+void kill(Cell* actor) {
+    if (actor == nullptr) throw BadInput("kill: a handle that names no actor");
+    Engine::current().actors.kill(Object::of(*actor));
+}
 CellPtr find_actor(std::string_view name) { return Engine::current().names.find(name); }
 
 // ---- placement groups ----
