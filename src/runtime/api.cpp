@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <deque>
 #include <new>
+#include <vector>
 
 #include <mobula/detail/engine.hpp>
 #include <mobula/error.hpp>
@@ -70,14 +71,38 @@ Buffer allocate_buffer(std::size_t bytes) {
     return Buffer(head);
 }
 
-void dispose_cell(Cell* cell) noexcept {
-    Object& object = Object::of(*cell);
+namespace {
+
+/// Objects whose values hold the last reference to others free those too: so deep on the stack,
+/// then one after another.
+constexpr unsigned nested_frees_max = 64;
+
+void free_object_of(Object& object) noexcept {
     if (object.shared != nullptr) {
         // Shared objects that outlive the engine go with the process.
         if (Engine::running()) Engine::current().exchange.dispose(object);
         return;
     }
     graph::free_object(&object);
+}
+
+}  // namespace
+
+void dispose_cell(Cell* cell) noexcept {
+    thread_local constinit unsigned depth = 0;
+    thread_local std::vector<Cell*> later;
+    if (depth == nested_frees_max) {
+        later.push_back(cell);
+        return;
+    }
+    ++depth;
+    free_object_of(Object::of(*cell));
+    --depth;
+    while (depth == 0 && !later.empty()) {
+        Cell* const next = later.back();
+        later.pop_back();
+        dispose_cell(next);
+    }
 }
 
 // ---- tasks ----
