@@ -101,7 +101,7 @@ detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
     detail::CellPtr handle = detail::CellPtr::share(cell);
     if (!options.name.empty()) {
         try {
-            engine_.names.enter(options.name, cell, id, rank);
+            engine_.names.enter(options.name, id, rank);
         } catch (...) {
             graph::destroy_arguments(task);
             graph::free_task(task);
@@ -209,8 +209,10 @@ void Actors::dispatch(Task& task) {
 
 void Actors::kill(Object& actor) {
     const auto [id, rank] = engine_.exchange.actor_of(actor);
-    const std::string reason =
-        "the actor was killed by rank " + std::to_string(index(engine_.self()));
+    kill(id, rank, "the actor was killed by rank " + std::to_string(index(engine_.self())));
+}
+
+void Actors::kill(const ObjectId& id, Rank rank, const std::string& reason) {
     if (rank == engine_.self()) return kill_here(id, reason);
     RecordWriter record(Kind::kill_actor);
     record.put(id).text(reason);
@@ -218,10 +220,8 @@ void Actors::kill(Object& actor) {
 }
 
 void Actors::kill_there(const Task& constructor, Rank rank, const graph::Failure& why) {
-    RecordWriter record(Kind::kill_actor);
-    record.put(engine_.exchange.actor_of(Object::of(*constructor.actor)).first);
-    record.text(constructor_failed(why));
-    engine_.network.send(rank, record);
+    const ObjectId id = engine_.exchange.actor_of(Object::of(*constructor.actor)).first;
+    kill(id, rank, constructor_failed(why));
 }
 
 void Actors::ended(const ObjectId& id, Rank rank) {
@@ -252,6 +252,7 @@ void Actors::receive(Task& task, const ObjectId& id, bool construct) {
     if (construct) {
         target.info = task.info->actor;
         target.max_concurrency = task.extra->max_concurrency;
+        target.name = task.extra->options.name;
         target.constructor = &task;
     } else {
         target.mailbox.push_back(&task);
@@ -416,13 +417,16 @@ void Actors::kill_here(const ObjectId& id, const std::string& reason) {
 void Actors::tell_of_death(const ObjectId& id) {
     FailurePtr death;
     std::vector<Rank> watchers;
+    std::string name;
     {
         Lock lock(mutex_);
         const auto found = instances_.find(id);
         if (found == instances_.end()) return;  // no handle is left, so no call either
         death = found->second->dead;
         watchers.swap(found->second->watchers);
+        name.swap(found->second->name);
     }
+    if (!name.empty()) engine_.names.died(id, name);
     for (const Rank rank : watchers) send_death(rank, id, *death);
     fail_lines(id, death);
 }

@@ -36,6 +36,7 @@ public:
     /// Sends the call behind the earlier ones of the same caller.
     void call(Object& actor, Task& method);
     void kill(Object& actor);
+    void kill(const ObjectId& id, Rank rank, const std::string& reason);
     /// The constructor could not be sent to the actor's rank.
     void kill_there(const Task& constructor, Rank rank, const graph::Failure& why);
     /// No handle is left anywhere: told on the rank that spawned the actor.
@@ -74,6 +75,7 @@ private:
         const detail::ActorInfo* info = nullptr;
         void* self = nullptr;
         std::uint64_t caller = 0;
+        std::string name;
         unsigned max_concurrency = 1;
         unsigned running = 0;
         bool constructing = false;
