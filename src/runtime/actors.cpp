@@ -28,6 +28,25 @@ FailurePtr died(const std::string& reason) {
     return failure;
 }
 
+/// Tasks that are in no queue, in order; costs no allocation.
+class TaskList {
+public:
+    void push(Task* task) noexcept {
+        task->next = nullptr;
+        (first_ == nullptr ? first_ : last_->next) = task;
+        last_ = task;
+    }
+    [[nodiscard]] Task* pop() noexcept {
+        Task* const task = first_;
+        if (task != nullptr) first_ = task->next;
+        return task;
+    }
+
+private:
+    Task* first_ = nullptr;
+    Task* last_ = nullptr;
+};
+
 std::string constructor_failed(const graph::Failure& why) {
     return "the actor's constructor failed: " + why.sentence();
 }
@@ -302,25 +321,25 @@ bool Actors::over(const Instance& instance) const {
 
 /// Starts what may start. Gives the lock up.
 void Actors::pump(Instance& instance, Lock& lock) {
-    std::vector<Task*> start, refused;
+    TaskList start, refused;
     const auto arrived = [](const Task& task) {
         const Task::Phase phase = task.phase.load(std::memory_order_acquire);
         return phase == Task::Phase::queued || phase == Task::Phase::over;
     };
     if (instance.dead) {
         while (!instance.mailbox.empty() && arrived(*instance.mailbox.front())) {
-            refused.push_back(instance.mailbox.front());
+            refused.push(instance.mailbox.front());
             instance.mailbox.pop_front();
         }
         if (instance.constructor != nullptr && !instance.constructing &&
             arrived(*instance.constructor)) {
-            refused.push_back(std::exchange(instance.constructor, nullptr));
+            refused.push(std::exchange(instance.constructor, nullptr));
         }
     } else if (!instance.constructed) {
         if (instance.constructor != nullptr && !instance.constructing &&
             arrived(*instance.constructor)) {
             instance.constructing = true;
-            start.push_back(instance.constructor);
+            start.push(instance.constructor);
         }
     } else {
         while (instance.running < instance.max_concurrency && !instance.mailbox.empty() &&
@@ -329,19 +348,19 @@ void Actors::pump(Instance& instance, Lock& lock) {
             instance.mailbox.pop_front();
             ++instance.running;
             instance.under_way.push_back(task);
-            start.push_back(task);
+            start.push(task);
         }
     }
     const FailurePtr dead = instance.dead;
     const bool ends = over(instance);
     const bool idle = instance.running == 0 && !instance.constructing;
     if (ends || (dead && idle)) {
-        if (Task* const end = take_remains(instance)) start.push_back(end);
+        if (Task* const end = take_remains(instance)) start.push(end);
     }
     if (ends) instances_.erase(ObjectId(instance.id));
     lock.unlock();
-    for (Task* task : refused) engine_.fail(*task, dead);
-    for (Task* task : start) engine_.enqueue(*task);
+    while (Task* const task = refused.pop()) engine_.fail(*task, dead);
+    while (Task* const task = start.pop()) engine_.enqueue(*task);
 }
 
 /// The task that destroys the user's object, if there is one.

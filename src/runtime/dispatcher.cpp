@@ -136,7 +136,9 @@ void Dispatcher::write_task(Task& task, RecordWriter& record) {
     const std::size_t flags_at = record.size();
     std::uint8_t flags = 0;
     record.put(flags).put(engine_.functions.index_of(*task.info)).put(task.key);
-    if (task.extra != nullptr) {
+    if (task.extra != nullptr && only_placed(task)) {
+        flags |= bound;
+    } else if (task.extra != nullptr) {
         flags |= has_options;
         write_extra(*task.extra, record);
     }

@@ -29,6 +29,7 @@ void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
 
     Task& task = *graph::new_task(*info, 1);
     task.foreign = true;
+    task.bound = (flags & bound) != 0;
     task.where = from;
     task.key = key;
     task.extra = extra.release();

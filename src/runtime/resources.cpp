@@ -50,7 +50,25 @@ std::vector<Rank> ResourceGate::candidates(const TaskOptions& options, bool dema
     throw Infeasible(scheduler::infeasible(amounts, totals_, allowed).value_or("infeasible"));
 }
 
+/// The usual cases, without a look at what ranks have: nothing that could be missing is asked for.
+std::optional<Rank> ResourceGate::choose_without_demands(const Placement& placement) {
+    using Kind = Placement::Kind;
+    if (placement.kind == Kind::rank && placement.target < totals_.size()) {
+        return static_cast<Rank>(placement.target);
+    }
+    if (placement.kind == Kind::pack) return engine_.self();
+    if (placement.kind != Kind::spread) return std::nullopt;
+    std::lock_guard guard(mutex_);
+    return static_cast<Rank>(turn_++ % totals_.size());
+}
+
 void ResourceGate::check(const TaskOptions& options, bool demands) const {
+    const Placement& placement = options.placement;
+    const bool anywhere =
+        placement.kind == Placement::Kind::automatic || placement.kind == Placement::Kind::spread ||
+        placement.kind == Placement::Kind::pack ||
+        (placement.kind == Placement::Kind::rank && placement.target < totals_.size());
+    if (!demands && anywhere) return;
     if (options.placement.kind == Placement::Kind::bundle) {
         static_cast<void>(bundle_rank(options));
     } else {
@@ -83,6 +101,11 @@ Rank ResourceGate::bundle_rank(const TaskOptions& options) const {
 Rank ResourceGate::choose(const TaskOptions& options, bool demands) {
     using Kind = Placement::Kind;
     if (options.placement.kind == Kind::bundle) return bundle_rank(options);
+    if (!demands) {
+        if (const std::optional<Rank> rank = choose_without_demands(options.placement)) {
+            return *rank;
+        }
+    }
     const std::vector<Rank> ranks = candidates(options, demands);
     std::lock_guard guard(mutex_);
     Rank best = ranks.front();

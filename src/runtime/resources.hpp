@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -64,6 +65,7 @@ private:
         scheduler::Ledger ledger;
     };
 
+    [[nodiscard]] std::optional<Rank> choose_without_demands(const Placement& placement);
     [[nodiscard]] Rank bundle_rank(const TaskOptions& options) const;
     [[nodiscard]] scheduler::Ledger& ledger_of(const TaskOptions& options);
     [[nodiscard]] std::vector<Rank> candidates(const TaskOptions& options, bool demands) const;

@@ -5,6 +5,14 @@
 
 namespace mobula::runtime {
 
+bool only_placed(const detail::Task& task) noexcept {
+    const graph::TaskExtra& extra = *task.extra;
+    const TaskOptions& options = extra.options;
+    return !extra.demands && options.placement.kind != Placement::Kind::automatic &&
+           options.name.empty() && options.priority == 0 && !options.retry_exceptions &&
+           !task.info->stream && task.actor == nullptr;
+}
+
 void write_extra(const graph::TaskExtra& extra, wire::RecordWriter& record) {
     const TaskOptions& options = extra.options;
     record.text(options.name)

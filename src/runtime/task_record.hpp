@@ -11,7 +11,11 @@
 namespace mobula::runtime {
 
 /// In front of a task: what follows it. A plain enum, because they are added up.
-enum TaskFlags : std::uint8_t { has_options = 1, plain_arguments = 2 };
+enum TaskFlags : std::uint8_t {
+    has_options = 1,
+    plain_arguments = 2,
+    bound = 4,  ///< instead of options that only say that it must run there
+};
 
 /// How a result comes back.
 enum class ResultForm : std::uint8_t {
@@ -21,6 +25,8 @@ enum class ResultForm : std::uint8_t {
     failed,   ///< all results of the task have
 };
 
+/// Whether the rank that runs the task needs to know no more of it than that it was placed there.
+[[nodiscard]] bool only_placed(const detail::Task& task) noexcept;
 /// The options with which a task or an actor was made, as far as the rank that runs it needs them.
 void write_extra(const graph::TaskExtra& extra, wire::RecordWriter& record);
 /// Throws Error on what no write_extra() has written.

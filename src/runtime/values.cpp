@@ -87,7 +87,7 @@ std::unique_ptr<Encoded> Exchange::seal(detail::Writer& writer) {
         encoded->stream_bytes = writer.stream().size();
         encoded->stream_block = std::move(stream);
     } else {
-        encoded->stream = writer.stream();
+        encoded->stream = writer.stream().copy();
     }
     writer.clear();
     return encoded;

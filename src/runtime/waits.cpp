@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/waits.hpp"
 
+#include <array>
+
 #include <mobula/error.hpp>
 
 #include "base/spinlock.hpp"
@@ -20,17 +22,23 @@ bool frame_cancelled(const worker::Frame* frame) noexcept {
 struct Waker : graph::Waiter {
     Gathering* gathering = nullptr;
 };
+/// So many waiters lie on the stack of who waits.
+constexpr std::size_t few = 4;
+
+bool satisfied(const Object& object, bool value) noexcept {
+    const graph::State state = graph::state_of(object);
+    return value ? graph::is_here(state) : graph::is_done(state);
+}
 
 }  // namespace
 
 void Waits::check_cancelled() {
     const worker::Frame* const frame = worker::Team::frame();
     if (frame_cancelled(frame)) engine_.cancelled(*frame->task)->raise();
-    std::lock_guard guard(mutex_);
-    if (ended_) throw Cancelled("the job ends");
+    if (ended_.load(std::memory_order_acquire)) throw Cancelled("the job ends");
 }
 
-void Waits::sleep(Gathering& gathering, std::span<Object* const> objects, Deadline deadline) {
+void Waits::sleep(Gathering& gathering, std::span<detail::Cell* const> objects, Deadline deadline) {
     Entry entry;
     entry.gathering = &gathering;
     entry.frame = worker::Team::frame();
@@ -66,53 +74,72 @@ void Waits::sleep(Gathering& gathering, std::span<Object* const> objects, Deadli
 
 void Waits::objects(std::span<detail::Cell* const> cells, std::size_t count, Deadline deadline,
                     bool value) {
-    const auto satisfied = [&](const Object& object) {
-        const graph::State state = graph::state_of(object);
-        return value ? graph::is_here(state) : graph::is_done(state);
-    };
-    std::size_t done = 0;
-    for (detail::Cell* cell : cells) {
-        const bool is = satisfied(Object::of(*cell));
-        done += is ? 1 : 0;
-        // What is elsewhere is asked for now, all at once, also when nothing must be waited for.
-        if (!is && Object::of(*cell).shared != nullptr) {
-            engine_.exchange.want(Object::of(*cell), value);
-        }
-    }
+    std::size_t done = ask(cells, value);
     if (done >= count) return;
     check_cancelled();
     if (deadline && *deadline <= Clock::now()) {
         engine_.poll();
         return;
     }
+    if (count == cells.size() && count > few) {
+        // Mostly they come in their order, so the last one is a good one to wait for alone.
+        if (!satisfied(Object::of(*cells.back()), value)) {
+            await(cells.last(1), 1, deadline, value);
+            done = ask(cells, value);
+        }
+        if (done >= count) return;
+        std::vector<detail::Cell*> left;
+        for (detail::Cell* cell : cells) {
+            if (!satisfied(Object::of(*cell), value)) left.push_back(cell);
+        }
+        return await(left, left.size(), deadline, value);
+    }
+    await(cells, count, deadline, value);
+}
 
+/// How many are there. What is elsewhere is asked for now, all at once.
+std::size_t Waits::ask(std::span<detail::Cell* const> cells, bool value) {
+    std::size_t done = 0;
+    for (detail::Cell* cell : cells) {
+        Object& object = Object::of(*cell);
+        if (satisfied(object, value)) {
+            ++done;
+        } else if (object.shared != nullptr) {
+            engine_.exchange.want(object, value);
+        }
+    }
+    return done;
+}
+
+void Waits::await(std::span<detail::Cell* const> cells, std::size_t count, Deadline deadline,
+                  bool value) {
+    if (count == 0) return;
     Gathering gathering(engine_.team, count);
-    std::vector<Waker> waiters(cells.size());
-    std::vector<Object*> objects(cells.size());
-    std::size_t added = 0;
+    std::array<Waker, few> some;
+    std::vector<Waker> many(cells.size() > few ? cells.size() : 0);
+    const std::span<Waker> waiters =
+        many.empty() ? std::span<Waker>(some).first(cells.size()) : std::span<Waker>(many);
     for (std::size_t i = 0; i < cells.size(); ++i) {
         Object& object = Object::of(*cells[i]);
-        objects[i] = &object;
         waiters[i].gathering = &gathering;
         waiters[i].needs_value = value;
         waiters[i].fire = [](graph::Waiter& waiter) noexcept {
             static_cast<Waker&>(waiter).gathering->arrive();
         };
-        ++added;
         if (!graph::add_waiter(object, waiters[i])) {
             gathering.arrive();
         } else if (object.shared != nullptr) {
             engine_.exchange.want(object, value);
         }
     }
-    sleep(gathering, objects, deadline);
+    sleep(gathering, cells, deadline);
 
     // The waiters go with this stack: take them out, and let those that are just being fired end.
     std::size_t removed = 0;
     for (std::size_t i = 0; i < cells.size(); ++i) {
-        if (graph::remove_waiter(*objects[i], waiters[i])) ++removed;
+        if (graph::remove_waiter(Object::of(*cells[i]), waiters[i])) ++removed;
     }
-    while (gathering.arrived() + removed < added) cpu_relax();
+    while (gathering.arrived() + removed < cells.size()) cpu_relax();
     if (gathering.was(Gathering::cancelled) || gathering.was(Gathering::job_ends)) {
         check_cancelled();
     }
@@ -150,9 +177,10 @@ std::vector<Waiting> Waits::list() {
         one.state = "waits";
         one.seconds = std::chrono::duration<double>(now - entry->since).count();
         one.any = entry->gathering->target() < entry->objects.size();
-        for (Object* object : entry->objects) {
-            if (graph::is_done(graph::state_of(*object))) continue;
-            one.targets.push_back(engine_.exchange.target_of(*object));
+        for (detail::Cell* cell : entry->objects) {
+            Object& object = Object::of(*cell);
+            if (graph::is_done(graph::state_of(object))) continue;
+            one.targets.push_back(engine_.exchange.target_of(object));
             if (one.targets.size() == listed_targets_max) break;
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <mutex>
 #include <span>
@@ -27,7 +28,7 @@ public:
 
     /// Sleeps in the gathering until it is over. Throws Cancelled when the calling task was
     /// cancelled, or the job ends.
-    void sleep(Gathering& gathering, std::span<Object* const> objects, Deadline deadline);
+    void sleep(Gathering& gathering, std::span<detail::Cell* const> objects, Deadline deadline);
 
     /// Waits until `count` of the objects exist (are here, if `value`), or the deadline.
     void objects(std::span<detail::Cell* const> cells, std::size_t count, Deadline deadline,
@@ -44,19 +45,23 @@ public:
     [[nodiscard]] std::vector<Waiting> list();
 
 private:
+    [[nodiscard]] std::size_t ask(std::span<detail::Cell* const> cells, bool value);
+    void await(std::span<detail::Cell* const> cells, std::size_t count, Deadline deadline,
+               bool value);
+
     struct Entry {
         Entry* next = nullptr;
         Entry* previous = nullptr;
         Gathering* gathering = nullptr;
         const worker::Frame* frame = nullptr;
-        std::span<Object* const> objects;
+        std::span<detail::Cell* const> objects;
         Time since;
     };
 
     Engine& engine_;
     std::mutex mutex_;
     Entry* first_ = nullptr;
-    bool ended_ = false;
+    std::atomic<bool> ended_{false};  ///< written under the lock
 };
 
 }  // namespace mobula::runtime

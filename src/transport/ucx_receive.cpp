@@ -89,10 +89,11 @@ void UcxTransportImpl::distrust(std::span<const std::byte> message, std::string_
 }
 
 void UcxTransportImpl::receive_batch(std::span<const std::byte> message) {
-    std::vector<std::uint64_t> copy;
     if (!is_aligned(message.data())) {
-        copy = aligned_copy(message);
-        message = std::as_bytes(std::span(copy)).first(message.size());
+        const std::size_t words = (message.size() + 7) / 8;
+        if (words > aligned_.size()) aligned_.resize(words);
+        std::memcpy(aligned_.data(), message.data(), message.size());
+        message = std::as_bytes(std::span(aligned_)).first(message.size());
     }
     const std::string_view fault = batch_fault(message);
     if (!fault.empty()) return distrust(message, fault);

@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <mobula/detail/bytes.hpp>
 #include <mobula/error.hpp>
 
 namespace mobula::wire {
@@ -67,9 +68,7 @@ public:
         return bytes(&value, sizeof value);
     }
     RecordWriter& bytes(const void* data, std::size_t size) {
-        const std::size_t at = bytes_.size();
-        bytes_.resize(at + size);
-        if (size != 0) std::memcpy(bytes_.data() + at, data, size);
+        bytes_.append(data, size);
         return *this;
     }
     RecordWriter& text(std::string_view text) {
@@ -81,25 +80,25 @@ public:
     /// Overwrites what was put at `offset`.
     template <class T>
     void patch(std::size_t offset, const T& value) noexcept {
-        std::memcpy(bytes_.data() + offset, &value, sizeof value);
+        std::memcpy(bytes_.mutable_data() + offset, &value, sizeof value);
     }
 
 private:
     /// Kept per thread; several, because describing a reference may take a record of its own.
     struct Scratches {
-        std::deque<std::vector<std::byte>> all;
+        std::deque<detail::Bytes> all;
         std::size_t used = 0;
     };
     static Scratches& scratches() {
         thread_local Scratches scratches;
         return scratches;
     }
-    static std::vector<std::byte>& scratch() {
+    static detail::Bytes& scratch() {
         Scratches& own = scratches();
         if (own.used == own.all.size()) own.all.emplace_back();
         return own.all[own.used++];
     }
-    std::vector<std::byte>& bytes_;
+    detail::Bytes& bytes_;
 };
 
 /// Reads what a RecordWriter wrote. What does not fit throws Error; nothing is trusted.

@@ -28,7 +28,7 @@ Failure sample(FailureKind kind) {
 std::vector<std::byte> bytes_of(const Failure& failure) {
     detail::Writer writer;
     failure.encode(writer);
-    return writer.stream();
+    return writer.stream().copy();
 }
 
 Failure decoded(std::span<const std::byte> bytes) {

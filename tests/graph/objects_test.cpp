@@ -45,7 +45,7 @@ std::unique_ptr<Encoded> encoded_number(int number) {
     detail::Writer writer;
     writer.raw(number);
     auto encoded = std::make_unique<Encoded>();
-    encoded->stream = writer.stream();
+    encoded->stream = writer.stream().copy();
     return encoded;
 }
 

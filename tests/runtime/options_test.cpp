@@ -159,7 +159,7 @@ TEST(Options, HelpListsEverySettingAndEveryDefaultIsAllowed) {
         if (value == "none") value.clear();
         EXPECT_EQ(refusal({}, {"--mobula-" + name + "=" + value}), "accepted") << line;
     }
-    EXPECT_EQ(count, 20);
+    EXPECT_EQ(count, 21);
 }
 
 TEST(Quantity, PrintsWhatItParses) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <mobula/detail/buffer.hpp>
+#include <mobula/detail/bytes.hpp>
 #include <mobula/detail/cell.hpp>
 #include <mobula/error.hpp>
 
@@ -19,10 +20,7 @@ namespace mobula::detail {
 class Writer {
 public:
     void bytes(const void* data, std::size_t size) {
-        if (size == 0) return;
-        const std::size_t at = stream_.size();
-        stream_.resize(at + size);
-        std::memcpy(stream_.data() + at, data, size);
+        stream_.append(data, size);
     }
     template <class T>
     void raw(const T& value) {
@@ -45,12 +43,12 @@ public:
         references_.clear();
     }
 
-    [[nodiscard]] std::vector<std::byte>& stream() noexcept { return stream_; }
+    [[nodiscard]] const Bytes& stream() const noexcept { return stream_; }
     [[nodiscard]] std::vector<Buffer>& attachments() noexcept { return attachments_; }
     [[nodiscard]] std::vector<CellPtr>& references() noexcept { return references_; }
 
 private:
-    std::vector<std::byte> stream_;
+    Bytes stream_;
     std::vector<Buffer> attachments_;
     std::vector<CellPtr> references_;
 };
