@@ -64,8 +64,11 @@ void ucp_give_back(ucs_status_ptr_t request) noexcept {
 }
 
 UcpContext::UcpContext(std::size_t endpoints_expected, std::size_t ranks_on_node) {
-    // This one belongs to a memory domain: UCX reads it from the environment alone.
+    // These belong to a memory domain and to an interface: UCX reads them from the environment.
     setenv("UCX_CMA_MEMORY_INVALIDATE", "y", 0);
+    // UCX 1.13 takes several events at once, and aborts when one of them closes the connection that
+    // a later one is about (tcp_iface.c: "conn_state != CLOSED"), as after a peer's death.
+    setenv("UCX_TCP_MAX_POLL", "1", 0);
     Config config;
     if (wants_shared_memory()) config.set("MM_ERROR_HANDLING", "y");
     config.set("KEEPALIVE_INTERVAL", "200ms");
