@@ -37,7 +37,7 @@ public:
             using Call = detail::MethodCall<method>;
             detail::Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
             auto refs = detail::Outcome<typename Call::Result>::refs(task);
-            detail::call(*cell_, task);
+            detail::call(cell_.get(), task);
             return refs;
         }
     }
@@ -111,7 +111,8 @@ inline constexpr bool starts_with_actor_options<First, A...> =
 
 /// Makes an actor on the rank that its options or the load say: `spawn<Trainer>({.gpus = 1}, 3)`.
 /// Returns at once; a Ref<T> given for a constructor's T is waited for. Throws Infeasible, or
-/// BadInput when the name is taken by an actor known here.
+/// BadInput when an actor of this rank has the name. When one of another rank has it, the new actor
+/// is dead at once: `get` of a call throws ActorDied with that reason.
 template <class A, class... Arguments>
     requires(!detail::starts_with_actor_options<Arguments...>)
 Actor<A> spawn(Arguments&&... arguments) {
@@ -134,7 +135,7 @@ template <class A>
 /// (mobula::cancelled()).
 template <class A>
 void kill(const Actor<A>& actor) {
-    detail::kill(*actor.cell());
+    detail::kill(actor.cell().get());
 }
 
 /// Hands work to whichever actor is idle. Thread-bound to its task.

@@ -90,8 +90,13 @@ public:
         detail::Reader& reader = archive.reader();
         dimensions_ = reader.raw<std::uint8_t>();
         if (dimensions_ > dimensions_max) throw Error("an encoded Array has too many dimensions");
-        for (std::size_t i = 0; i < dimensions_; ++i) shape_[i] = reader.raw<std::uint64_t>();
-        const std::size_t bytes = size() * sizeof(T);
+        std::size_t bytes = dimensions_ == 0 ? 0 : sizeof(T);
+        for (std::size_t i = 0; i < dimensions_; ++i) {
+            shape_[i] = reader.raw<std::uint64_t>();
+            if (__builtin_mul_overflow(bytes, shape_[i], &bytes)) {
+                throw Error("an encoded Array's shape is impossible");
+            }
+        }
         if (bytes > inline_bytes_max) {
             buffer_ = reader.attachment();
             if (buffer_.size() < bytes) throw Error("an encoded Array's block is too small");

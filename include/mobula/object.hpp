@@ -31,7 +31,7 @@ public:
     /// False for a default-made Ref, which names nothing and may only be assigned to.
     [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(cell_); }
     /// Whether get() would answer without waiting for a task. Never blocks.
-    [[nodiscard]] bool done() const noexcept { return detail::is_done(*cell_); }
+    [[nodiscard]] bool done() const noexcept { return valid() && detail::is_done(*cell_); }
     /// For the engine's own templates.
     [[nodiscard]] const detail::CellPtr& cell() const noexcept { return cell_; }
 
@@ -104,7 +104,8 @@ auto put(T&& value) {
 
 /// Waits for the object and gives a copy of its value (an Array shares its bytes). The value of a
 /// move-only type is moved out: it can be got once. Waiting suspends the calling task, never its
-/// worker. Throws TaskError, Cancelled, ActorDied, OwnerDied, or Timeout after `timeout`.
+/// worker. Throws TaskError, Cancelled, ActorDied, OwnerDied, Timeout after `timeout`, or BadInput
+/// for a Ref that names nothing.
 template <class T>
 T get(const Ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
     detail::Cell* const cell = ref.cell().get();
@@ -262,7 +263,7 @@ std::size_t when_any(const std::vector<Ref<T>>& refs,
 /// With `recursive` the tasks that it submitted are cancelled too. A finished task stays as it is.
 template <class T>
 void cancel(const Ref<T>& ref, bool recursive = true) {
-    detail::cancel(*ref.cell(), recursive);
+    if (ref.valid()) detail::cancel(*ref.cell(), recursive);
 }
 
 }  // namespace mobula

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "base/pool.hpp"
 
@@ -12,9 +13,27 @@ namespace {
 static_assert(task_header_bytes + sizeof(Object) <= 256,
               "a pending task with its result costs at most 256 bytes beyond its arguments");
 
+/// Threads count for themselves and tell the others now and then: a shared counter would be the
+/// one cache line that all workers fight for.
+constexpr std::int64_t untold_max = 64;
+std::atomic<std::int64_t> told{0};
+thread_local constinit std::int64_t untold = 0;
+
+void count(std::int64_t tasks) noexcept {
+    untold += tasks;
+    if (untold < untold_max && untold > -untold_max) return;
+    told.fetch_add(std::exchange(untold, 0), std::memory_order_relaxed);
+}
+
 }  // namespace
 
+std::size_t tasks_alive() noexcept {
+    return static_cast<std::size_t>(
+        std::max<std::int64_t>(told.load(std::memory_order_relaxed), 0));
+}
+
 Task* new_task(const FunctionInfo& info, std::uint32_t references) {
+    count(1);
     const std::size_t more = info.results > 1 ? (info.results - 1) * sizeof(Object*) : 0;
     const std::size_t bytes = task_header_bytes + (info.arguments_bytes + 15) / 16 * 16 + more;
     auto* task = new (pool_allocate(bytes)) Task;
@@ -44,6 +63,7 @@ void free_task(Task& task) noexcept {
     const std::size_t bytes = task.bytes;
     task.~Task();
     pool_free(&task, bytes);
+    count(-1);
 }
 
 TaskExtra& extra_of(Task& task) {

@@ -85,6 +85,8 @@ namespace mobula::graph {
 /// A task with room for its arguments and pending objects for its results. Each object has
 /// `references` references, one of which is the task's.
 [[nodiscard]] Task* new_task(const FunctionInfo& info, std::uint32_t references);
+/// The tasks of this process that were made and not freed, give or take some hundred. Thread-safe.
+[[nodiscard]] std::size_t tasks_alive() noexcept;
 /// Where its arguments lie: behind the header.
 inline constexpr std::size_t task_header_bytes = (sizeof(Task) + 15) / 16 * 16;
 [[nodiscard]] inline void* arguments(Task& task) noexcept {

@@ -28,6 +28,10 @@ FailurePtr died(const std::string& reason) {
     return failure;
 }
 
+std::string constructor_failed(const graph::Failure& why) {
+    return "the actor's constructor failed: " + why.sentence();
+}
+
 /// What is left of an actor whose life is over: the user's object, and what it held. Its
 /// destructor is the user's code and may use the engine, so it runs as a task: this is its one
 /// argument.
@@ -97,7 +101,7 @@ detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
     detail::CellPtr handle = detail::CellPtr::share(cell);
     if (!options.name.empty()) {
         try {
-            engine_.names.enter(options.name, cell, id, rank);
+            engine_.names.enter(options.name, id, rank);
         } catch (...) {
             graph::destroy_arguments(task);
             graph::free_task(task);
@@ -205,12 +209,19 @@ void Actors::dispatch(Task& task) {
 
 void Actors::kill(Object& actor) {
     const auto [id, rank] = engine_.exchange.actor_of(actor);
-    const std::string reason =
-        "the actor was killed by rank " + std::to_string(index(engine_.self()));
+    kill(id, rank, "the actor was killed by rank " + std::to_string(index(engine_.self())));
+}
+
+void Actors::kill(const ObjectId& id, Rank rank, const std::string& reason) {
     if (rank == engine_.self()) return kill_here(id, reason);
     RecordWriter record(Kind::kill_actor);
     record.put(id).text(reason);
     engine_.network.send(rank, record);
+}
+
+void Actors::kill_there(const Task& constructor, Rank rank, const graph::Failure& why) {
+    const ObjectId id = engine_.exchange.actor_of(Object::of(*constructor.actor)).first;
+    kill(id, rank, constructor_failed(why));
 }
 
 void Actors::ended(const ObjectId& id, Rank rank) {
@@ -241,10 +252,30 @@ void Actors::receive(Task& task, const ObjectId& id, bool construct) {
     if (construct) {
         target.info = task.info->actor;
         target.max_concurrency = task.extra->max_concurrency;
+        target.name = task.extra->options.name;
         target.constructor = &task;
     } else {
         target.mailbox.push_back(&task);
     }
+}
+
+void Actors::withdraw(Task& task, const graph::Failure& why) {
+    Lock lock(mutex_);
+    auto& target = *static_cast<Instance*>(task.extra->actor);
+    const ObjectId id = target.id;
+    const bool constructs = target.constructor == &task;
+    if (constructs) {
+        target.constructor = nullptr;
+        if (!target.dead) target.dead = died(constructor_failed(why));
+    } else {
+        std::erase(target.mailbox, &task);
+    }
+    pump(target, lock);
+    if (constructs) tell_of_death(id);
+}
+
+void Actors::never_began(const ObjectId& id, const graph::Failure& why) {
+    kill_here(id, constructor_failed(why));
 }
 
 void Actors::arrive(Task& task) {
@@ -344,9 +375,7 @@ void Actors::finished(Task& task, const FailurePtr& failure) {
         target.constructor = nullptr;
         target.constructing = false;
         if (failure) {
-            target.dead = target.dead
-                              ? target.dead
-                              : died("the actor's constructor failed: " + failure->sentence());
+            target.dead = target.dead ? target.dead : died(constructor_failed(*failure));
             ::operator delete(target.self, std::align_val_t{target.info->alignment});
             target.self = nullptr;
         } else {
@@ -388,13 +417,16 @@ void Actors::kill_here(const ObjectId& id, const std::string& reason) {
 void Actors::tell_of_death(const ObjectId& id) {
     FailurePtr death;
     std::vector<Rank> watchers;
+    std::string name;
     {
         Lock lock(mutex_);
         const auto found = instances_.find(id);
         if (found == instances_.end()) return;  // no handle is left, so no call either
         death = found->second->dead;
         watchers.swap(found->second->watchers);
+        name.swap(found->second->name);
     }
+    if (!name.empty()) engine_.names.died(id, name);
     for (const Rank rank : watchers) send_death(rank, id, *death);
     fail_lines(id, death);
 }

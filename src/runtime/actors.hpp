@@ -36,6 +36,9 @@ public:
     /// Sends the call behind the earlier ones of the same caller.
     void call(Object& actor, Task& method);
     void kill(Object& actor);
+    void kill(const ObjectId& id, Rank rank, const std::string& reason);
+    /// The constructor could not be sent to the actor's rank.
+    void kill_there(const Task& constructor, Rank rank, const graph::Failure& why);
     /// No handle is left anywhere: told on the rank that spawned the actor.
     void ended(const ObjectId& id, Rank rank);
 
@@ -43,6 +46,10 @@ public:
 
     /// A call or the constructor arrived: takes its place in the mailbox.
     void receive(Task& task, const ObjectId& id, bool construct);
+    /// What was received cannot be run after all: it leaves the mailbox.
+    void withdraw(Task& task, const graph::Failure& why);
+    /// The constructor could not even be received.
+    void never_began(const ObjectId& id, const graph::Failure& why);
     /// Its arguments are decoded: it may run once their bytes are here.
     void arrive(Task& task);
     /// What the task, which is about to run, runs on; null and a failure when the actor is dead.
@@ -68,6 +75,7 @@ private:
         const detail::ActorInfo* info = nullptr;
         void* self = nullptr;
         std::uint64_t caller = 0;
+        std::string name;
         unsigned max_concurrency = 1;
         unsigned running = 0;
         bool constructing = false;

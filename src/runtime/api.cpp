@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <deque>
 #include <new>
+#include <vector>
 
 #include <mobula/detail/engine.hpp>
 #include <mobula/error.hpp>
@@ -70,8 +71,13 @@ Buffer allocate_buffer(std::size_t bytes) {
     return Buffer(head);
 }
 
-void dispose_cell(Cell* cell) noexcept {
-    Object& object = Object::of(*cell);
+namespace {
+
+/// Objects whose values hold the last reference to others free those too: so deep on the stack,
+/// then one after another.
+constexpr unsigned nested_frees_max = 64;
+
+void free_object_of(Object& object) noexcept {
     if (object.shared != nullptr) {
         // Shared objects that outlive the engine go with the process.
         if (Engine::running()) Engine::current().exchange.dispose(object);
@@ -80,10 +86,29 @@ void dispose_cell(Cell* cell) noexcept {
     graph::free_object(&object);
 }
 
+}  // namespace
+
+void dispose_cell(Cell* cell) noexcept {
+    thread_local constinit unsigned depth = 0;
+    thread_local std::vector<Cell*> later;
+    if (depth == nested_frees_max) {
+        later.push_back(cell);
+        return;
+    }
+    ++depth;
+    free_object_of(Object::of(*cell));
+    --depth;
+    while (depth == 0 && !later.empty()) {
+        Cell* const next = later.back();
+        later.pop_back();
+        dispose_cell(next);
+    }
+}
+
 // ---- tasks ----
 
 Task* new_task(const FunctionInfo& info) {
-    static_cast<void>(Engine::current());
+    Engine::current().pace();
     return graph::new_task(info, 2);
 }
 
@@ -112,8 +137,13 @@ bool keeps_arguments(const Task& task) noexcept {
     return task.extra != nullptr && task.extra->options.retry_exceptions;
 }
 
-void bind_input(Input& input, CellPtr cell) noexcept {
-    check(static_cast<bool>(cell), "an argument is a Ref that names nothing");
+/// A Ref that was only default-made.
+void check_names(const Cell* cell, const char* where) {
+    if (cell == nullptr) throw BadInput(std::string(where) + ": a Ref that names nothing");
+}
+
+void bind_input(Input& input, CellPtr cell) {
+    check_names(cell.get(), "an argument");
     input.cell = cell.release();
 }
 
@@ -145,6 +175,7 @@ bool is_done(const Cell& cell) noexcept {
 
 std::size_t wait_for(std::span<Cell* const> cells, std::size_t count, Deadline deadline,
                      bool fetch) {
+    for (const Cell* cell : cells) check_names(cell, "get or wait");
     Engine::current().waits.objects(cells, count, deadline, fetch);
     std::size_t done = 0;
     for (Cell* cell : cells) {
@@ -241,7 +272,10 @@ private:
     runtime::Gathering* sleeping_ = nullptr;
 };
 
-ArrivalQueue* new_arrivals(std::span<Cell* const> cells) { return new ArrivalQueue(cells); }
+ArrivalQueue* new_arrivals(std::span<Cell* const> cells) {
+    for (const Cell* cell : cells) check_names(cell, "as_completed");
+    return new ArrivalQueue(cells);
+}
 std::optional<std::size_t> next_arrival(ArrivalQueue& queue, Deadline deadline) {
     return queue.next(deadline);
 }
@@ -264,8 +298,18 @@ CellPtr spawn(Task& constructor, const ActorOptions& options) {
     CellPtr{constructor.result};
     return Engine::current().actors.spawn(constructor, options);
 }
-void call(Cell& actor, Task& method) { Engine::current().actors.call(Object::of(actor), method); }
-void kill(Cell& actor) { Engine::current().actors.kill(Object::of(actor)); }
+void call(Cell* actor, Task& method) {
+    if (actor == nullptr) {
+        graph::destroy_arguments(method);
+        graph::free_task(method);
+        throw BadInput("call: a handle that names no actor");
+    }
+    Engine::current().actors.call(Object::of(*actor), method);
+}
+void kill(Cell* actor) {
+    if (actor == nullptr) throw BadInput("kill: a handle that names no actor");
+    Engine::current().actors.kill(Object::of(*actor));
+}
 CellPtr find_actor(std::string_view name) { return Engine::current().names.find(name); }
 
 // ---- placement groups ----

@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "runtime/engine.hpp"
+#include "runtime/task_record.hpp"
 
 namespace mobula::runtime {
 
@@ -18,10 +19,6 @@ using wire::RecordReader;
 using wire::RecordWriter;
 
 namespace {
-
-enum Flags : std::uint8_t { has_options = 1, plain_arguments = 2 };
-
-enum class Form : std::uint8_t { plain, encoded, located, failed };
 
 /// Backlog and remaining load below which a ready task stays here.
 constexpr std::size_t tasks_per_worker_here = 1;
@@ -135,24 +132,13 @@ void Dispatcher::place(Task& task) {
 // ---- sending ----
 
 /// Function, key, options, arguments. An actor's call names the actor in front.
-void Dispatcher::write_task(Task& task, Rank to, RecordWriter& record) {
+void Dispatcher::write_task(Task& task, RecordWriter& record) {
     const std::size_t flags_at = record.size();
     std::uint8_t flags = 0;
     record.put(flags).put(engine_.functions.index_of(*task.info)).put(task.key);
     if (task.extra != nullptr) {
         flags |= has_options;
-        const TaskOptions& options = task.extra->options;
-        record.text(options.name)
-            .put(options.priority)
-            .put(static_cast<std::int32_t>(options.max_retries))
-            .put(options.retry_exceptions)
-            .put(static_cast<std::uint64_t>(options.stream_window))
-            .put(task.extra->max_concurrency)
-            .put(options.placement)
-            .put(task.extra->demands);
-        record.put(options.cpus).put(options.gpus);
-        record.put(static_cast<std::uint32_t>(options.resources.size()));
-        for (const auto& [name, amount] : options.resources) record.text(name).put(amount);
+        write_extra(*task.extra, record);
     }
     detail::Writer& writer = scratch_writer();
     task.info->encode(graph::arguments(task), writer);
@@ -161,7 +147,7 @@ void Dispatcher::write_task(Task& task, Rank to, RecordWriter& record) {
         flags |= plain_arguments;
         record.bytes(writer.stream().data(), writer.stream().size());
     } else {
-        engine_.exchange.put_encoded(*engine_.exchange.seal(writer), to, record);
+        engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
     }
     record.patch(flags_at, flags);
 }
@@ -180,12 +166,12 @@ void Dispatcher::send(Task& task, Rank to) {
         if (task.actor != nullptr) {
             record.put(engine_.exchange.actor_of(Object::of(*task.actor)).first);
         }
-        write_task(task, to, record);
-    } catch (const std::exception&) {
+        write_task(task, record);
+    } catch (...) {
         // An argument that cannot be encoded fails the task, not the job.
-        const FailurePtr failure = graph::failure_from_current_exception(
-            graph::name_of(task), static_cast<std::uint32_t>(index(network_.self())));
+        const FailurePtr failure = engine_.caught(task);
         free_slot(task.key);
+        if (construct) engine_.actors.kill_there(task, to, *failure);
         return engine_.fail(task, failure);
     }
     if (task.actor == nullptr) {
@@ -196,108 +182,13 @@ void Dispatcher::send(Task& task, Rank to) {
     network_.send(to, record);
 }
 
-void Dispatcher::wait_for_backlog() {
-    if (!worker::Team::on_worker()) return;
+bool Dispatcher::backlogged() const noexcept {
     for (std::size_t i = 0; i < network_.ranks(); ++i) {
         const auto rank = static_cast<Rank>(i);
         if (rank == network_.self()) continue;
-        while (network_.transport().backlog_bytes(rank) > engine_.options.backlog_bytes) {
-            engine_.poll();
-            engine_.team.yield();
-        }
+        if (network_.transport().backlog_bytes(rank) > engine_.options.backlog_bytes) return true;
     }
-}
-
-// ---- receiving ----
-
-void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
-    ObjectId actor{};
-    if (kind != Kind::task) actor = reader.get<ObjectId>();
-    const auto flags = reader.get<std::uint8_t>();
-    const detail::FunctionInfo* const info = engine_.functions.at(reader.get<std::uint32_t>());
-    if (info == nullptr) throw Error("a record calls a function that does not exist");
-    const auto key = reader.get<TaskKey>();
-    Task& task = *graph::new_task(*info, 1);
-    task.foreign = true;
-    task.where = from;
-    task.key = key;
-    if ((flags & has_options) != 0) {
-        graph::TaskExtra& extra = graph::extra_of(task);
-        extra.options.name = reader.text();
-        extra.options.priority = reader.get<int>();
-        extra.options.max_retries = reader.get<std::int32_t>();
-        extra.options.retry_exceptions = reader.get<bool>();
-        extra.options.stream_window = reader.get<std::uint64_t>();
-        extra.max_concurrency = reader.get<unsigned>();
-        extra.options.placement = reader.get<Placement>();
-        extra.demands = reader.get<bool>();
-        extra.options.cpus = reader.get<double>();
-        extra.options.gpus = reader.get<double>();
-        const std::uint32_t resources = reader.count(12);
-        for (std::uint32_t i = 0; i < resources; ++i) {
-            const std::string name(reader.text());
-            extra.options.resources[name] = reader.get<double>();
-        }
-    }
-    tasks_received_.fetch_add(1, std::memory_order_relaxed);
-    std::vector<Arrived::Part> parts;
-    try {
-        if ((flags & plain_arguments) != 0) {
-            detail::Reader arguments(reader.rest(), {}, {});
-            info->decode(arguments, graph::arguments(task));
-        } else {
-            Arrived arrived = engine_.exchange.get_encoded(from, reader);
-            parts = std::move(arrived.parts);
-            const auto& encoded = *arrived.encoded;
-            if (encoded.stream_block && !parts.empty()) {
-                return receive_later(task, actor, kind, std::move(arrived.encoded),
-                                     std::move(parts));
-            }
-            detail::Reader arguments(encoded.bytes(), encoded.attachments, encoded.references);
-            info->decode(arguments, graph::arguments(task));
-        }
-    } catch (const std::exception&) {
-        const FailurePtr failure = graph::failure_from_current_exception(
-            graph::name_of(task), static_cast<std::uint32_t>(index(network_.self())));
-        give_failure(task, *failure);
-        return graph::free_task(task);
-    }
-    received(task, actor, kind, std::move(parts));
-}
-
-/// The arguments are decoded; blocks that they name may still be under way.
-void Dispatcher::received(Task& task, const ObjectId& actor, Kind kind,
-                          std::vector<Arrived::Part> parts) {
-    foreign_started(task);
-    if (kind != Kind::task) engine_.actors.receive(task, actor, kind == Kind::spawn);
-    if (parts.empty()) {
-        if (kind == Kind::task) return engine_.run_here(task);
-        return engine_.actors.arrive(task);
-    }
-    engine_.exchange.pull(std::move(parts), [this, &task, kind](std::string_view reason) {
-        if (!reason.empty()) task.cancelled = true;
-        if (kind == Kind::task) return engine_.run_here(task);
-        engine_.actors.arrive(task);
-    });
-}
-
-/// Even the stream of the arguments is a block on its way: decode when it is here.
-void Dispatcher::receive_later(Task& task, const ObjectId& actor, Kind kind,
-                               std::unique_ptr<Encoded> encoded, std::vector<Arrived::Part> parts) {
-    auto* const held = encoded.release();
-    foreign_started(task);
-    if (kind != Kind::task) engine_.actors.receive(task, actor, kind == Kind::spawn);
-    engine_.exchange.pull(std::move(parts), [this, &task, kind, held](std::string_view reason) {
-        const std::unique_ptr<Encoded> value(held);
-        if (!reason.empty()) {
-            // The sender is dead, and with it whoever would want the result.
-            return log::debug("a task's arguments could not be fetched");
-        }
-        detail::Reader arguments(value->bytes(), value->attachments, value->references);
-        task.info->decode(arguments, graph::arguments(task));
-        if (kind == Kind::task) return engine_.run_here(task);
-        engine_.actors.arrive(task);
-    });
+    return false;
 }
 
 // ---- results ----
@@ -314,7 +205,7 @@ void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
     Object& object = *task.results(number);
     RecordWriter record(Kind::result);
     const std::size_t form_at = record.size();
-    record.put(Form::plain).put(static_cast<std::uint16_t>(number)).put(task.key);
+    record.put(ResultForm::plain).put(static_cast<std::uint16_t>(number)).put(task.key);
     record.put(run_time(task));
     const detail::TypeInfo& type = *object.type;
     const bool plain = type.plain && type.size <= engine_.options.inline_bytes;
@@ -323,67 +214,33 @@ void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
         graph::complete(object);
         return network_.send(task.where, record);
     }
+    graph::complete(object);
     try {
         detail::Writer& writer = scratch_writer();
         type.encode(object.content.value, writer);
-        graph::complete(object);
         if (engine_.exchange.fits_inline(writer)) {
-            record.patch(form_at, Form::encoded);
+            record.patch(form_at, ResultForm::encoded);
             engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
         } else {
-            record.patch(form_at, Form::located);
+            record.patch(form_at, ResultForm::located);
             const std::uint64_t bytes = type.weight(object.content.value);
             const std::uint64_t copy =
                 engine_.exchange.keep_copy(object, engine_.exchange.seal(writer));
             record.put(copy).put(bytes);
         }
-    } catch (const std::exception&) {
-        const FailurePtr failure = graph::failure_from_current_exception(
-            graph::name_of(task), static_cast<std::uint32_t>(index(network_.self())));
-        return give_failure(task, *failure);
+    } catch (...) {
+        return give_failure(task, *engine_.caught(task));
     }
     network_.send(task.where, record);
 }
 
 void Dispatcher::give_failure(Task& task, const graph::Failure& failure) noexcept {
     RecordWriter record(Kind::result);
-    record.put(Form::failed).put(std::uint16_t{0}).put(task.key).put(run_time(task));
+    record.put(ResultForm::failed).put(std::uint16_t{0}).put(task.key).put(run_time(task));
     detail::Writer writer;
     failure.encode(writer);
     record.bytes(writer.stream().data(), writer.stream().size());
     network_.send(task.where, record);
-}
-
-void Dispatcher::on_result(Rank from, RecordReader& reader) {
-    const auto form = reader.get<Form>();
-    const auto number = reader.get<std::uint16_t>();
-    const auto key = reader.get<TaskKey>();
-    const auto nanoseconds = reader.get<std::uint32_t>();
-    Task* const task = find_sent(key, from);
-    if (task == nullptr) return;  // it was given up here meanwhile
-    if (number >= task->info->results) throw Error("a record gives a result that no task has");
-    Object& object = *task->results(number);
-    if (form == Form::failed) {
-        detail::Reader encoded(reader.rest(), {}, {});
-        const auto failure = std::make_shared<graph::Failure>(graph::Failure::decode(encoded));
-        for (std::uint32_t i = 0; i < task->info->results; ++i) {
-            graph::fail(*task->results(i), failure);
-        }
-        task->results_left = 1;
-    } else if (form == Form::plain) {
-        const std::span<const std::byte> bytes = reader.bytes(object.type->size);
-        std::memcpy(graph::make_place(object, *object.type), bytes.data(), bytes.size());
-        graph::complete(object);
-    } else if (form == Form::encoded) {
-        graph::complete(object, engine_.exchange.get_encoded(from, reader).encoded.release());
-    } else if (form == Form::located) {
-        const auto copy = reader.get<std::uint64_t>();
-        const auto bytes = reader.get<std::uint64_t>();
-        engine_.exchange.set_location(object, from, copy, bytes);
-    } else {
-        throw Error("a record gives a result in no known form");
-    }
-    if (--task->results_left == 0) result_complete(*task, from, nanoseconds);
 }
 
 void Dispatcher::result_complete(Task& task, Rank from, std::uint32_t nanoseconds) {
@@ -426,46 +283,6 @@ void Dispatcher::idle() noexcept {
     network_.send(recall->from, record);
 }
 
-void Dispatcher::on_recall(Rank from, RecordReader& reader) {
-    const auto count = reader.get<std::uint32_t>();
-    RecordWriter record(Kind::returned);
-    const std::size_t count_at = record.size();
-    std::uint32_t returned = 0;
-    record.put(returned);
-    Task* task = engine_.team.take_foreign(from, count);
-    while (task != nullptr) {
-        Task* const next = task->next;
-        record.put(task->key);
-        ++returned;
-        foreign_ended(*task);
-        graph::destroy_arguments(*task);
-        graph::free_task(*task);
-        task = next;
-    }
-    record.patch(count_at, returned);
-    network_.send(from, record);
-}
-
-void Dispatcher::on_returned(Rank from, RecordReader& reader) {
-    const std::uint32_t count = reader.count(sizeof(TaskKey));
-    {
-        std::lock_guard guard(loads_lock_);
-        loads_.recalled(from);
-    }
-    for (std::uint32_t i = 0; i < count; ++i) {
-        const auto key = reader.get<TaskKey>();
-        Task* const task = find_sent(key, from);
-        if (task == nullptr) continue;
-        free_slot(key);
-        {
-            std::lock_guard guard(loads_lock_);
-            loads_.returned(from);
-        }
-        task->phase.store(Task::Phase::waiting, std::memory_order_release);
-        engine_.run_here(*task);
-    }
-}
-
 // ---- cancelling ----
 
 void Dispatcher::cancel(Rank where, TaskKey key, bool recursive) {
@@ -498,26 +315,6 @@ void Dispatcher::foreign_ended(Task& task) noexcept {
     foreign_[task.results_left] = last;
     last->results_left = task.results_left;
     foreign_.pop_back();
-}
-
-void Dispatcher::on_cancel(Rank from, RecordReader& reader) {
-    const auto key = reader.get<TaskKey>();
-    const bool recursive = reader.get<std::uint8_t>() != 0;
-    bool children = false;
-    {
-        std::lock_guard guard(foreign_lock_);
-        for (Task* task : foreign_) {
-            if (task->where != from || task->key != key) continue;
-            task->cancelled.store(true);
-            graph::Scope* const scope = task->children.load();
-            if (recursive && scope != nullptr) {
-                scope->cancel();
-                children = true;
-            }
-        }
-    }
-    if (children) cancel_children();
-    engine_.waits.wake_cancelled();
 }
 
 }  // namespace mobula::runtime

@@ -31,8 +31,8 @@ public:
     void place(Task& task);
     /// Sends a task, or an actor's constructor or call, to a certain rank.
     void send(Task& task, Rank to);
-    /// Back-pressure: suspends a task that submits faster than a rank takes what it is sent.
-    void wait_for_backlog();
+    /// Whether a rank takes what it is sent so slowly that submission must slow down.
+    [[nodiscard]] bool backlogged() const noexcept;
     /// A result of another rank's task was made here; or the task failed.
     void give_result(Task& task, std::uint32_t number) noexcept;
     void give_failure(Task& task, const graph::Failure& failure) noexcept;
@@ -68,7 +68,9 @@ private:
 
     void take_slot(Task& task);
     void free_slot(TaskKey key);
-    void write_task(Task& task, Rank to, wire::RecordWriter& record);
+    void write_task(Task& task, wire::RecordWriter& record);
+    static void decode_arguments(Task& task, const Encoded& encoded);
+    void refuse(Task& task, const graph::Failure& failure) noexcept;
     void received(Task& task, const ObjectId& actor, wire::Kind kind,
                   std::vector<Arrived::Part> parts);
     void receive_later(Task& task, const ObjectId& actor, wire::Kind kind,

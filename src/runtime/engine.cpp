@@ -18,8 +18,9 @@ using wire::Kind;
 
 namespace {
 
-/// Submissions between looks at the network by a task that does nothing but submit.
-constexpr unsigned submissions_per_poll = 64;
+/// Submissions between looks at the network, and at how much is under way, by a task that does
+/// nothing but submit.
+constexpr unsigned submissions_per_look = 64;
 
 std::vector<unsigned> workers_of(const std::vector<Peer>& peers) {
     std::vector<unsigned> workers;
@@ -107,6 +108,19 @@ static graph::Scope* scope_for_children(Task& parent) {
     return scope;
 }
 
+void Engine::pace() {
+    thread_local unsigned until_look = submissions_per_look;
+    if (--until_look != 0) return;
+    until_look = submissions_per_look;
+    if (!network.alone()) poll();
+    if (!worker::Team::on_worker()) return;
+    while (graph::tasks_alive() > options.pending_max || dispatcher.backlogged()) {
+        waits.check_cancelled();
+        poll();
+        team.yield();
+    }
+}
+
 void Engine::submit(Task& task, const TaskOptions* given) {
     worker::Frame* const frame = worker::Team::frame();
     try {
@@ -121,14 +135,6 @@ void Engine::submit(Task& task, const TaskOptions* given) {
         throw;
     }
     if (task.info->stream) streams.open(*task.result);
-    if (!network.alone()) {
-        thread_local unsigned until_poll = submissions_per_poll;
-        if (--until_poll == 0) {
-            until_poll = submissions_per_poll;
-            poll();
-            dispatcher.wait_for_backlog();
-        }
-    }
     if (graph::await_inputs(task, false, exist_events())) place(task);
 }
 
@@ -147,10 +153,8 @@ void Engine::enqueue(Task& task) {
     if (task.extra != nullptr && task.extra->demands && !task.extra->holds) {
         try {
             if (!resources.take(task)) return;
-        } catch (const std::exception&) {
-            const FailurePtr failure = graph::failure_from_current_exception(
-                graph::name_of(task), static_cast<std::uint32_t>(index(self())));
-            return fail(task, failure);
+        } catch (...) {
+            return fail(task, caught(task));
         }
     }
     const worker::Frame* const frame = worker::Team::frame();
@@ -178,8 +182,7 @@ void Engine::run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure
     try {
         task.info->run(task, graph::arguments(task), self_object);
     } catch (...) {
-        failure = graph::failure_from_current_exception(graph::name_of(task),
-                                                        static_cast<std::uint32_t>(index(self())));
+        failure = caught(task);
     }
     worker::Team::frame() = outer;
 }
@@ -257,6 +260,11 @@ void Engine::fail(Task& task, const FailurePtr& failure) noexcept {
         }
     }
     retire(task);
+}
+
+FailurePtr Engine::caught(const Task& task) const {
+    return graph::failure_from_current_exception(graph::name_of(task),
+                                                 static_cast<std::uint32_t>(index(self())));
 }
 
 FailurePtr Engine::cancelled(const Task& task) const {

@@ -61,6 +61,9 @@ public:
 
     // ---- the life of a task, in this order ----
 
+    /// Back-pressure, before a task is made: suspends a caller that submits faster than tasks end
+    /// or ranks take what they are sent. Throws Cancelled.
+    void pace();
     /// Takes a call over from the user's code. Frees the task and throws on what can never be.
     void submit(Task& task, const TaskOptions* options);
     /// Its inputs exist: chooses where it runs.
@@ -76,6 +79,8 @@ public:
     void finish_result(Task& task, std::uint32_t number) noexcept;
     void cancel(Object& object, bool recursive);
 
+    /// The failure of a task by the exception that is being handled.
+    [[nodiscard]] FailurePtr caught(const Task& task) const;
     /// The failure of a task that was cancelled.
     [[nodiscard]] FailurePtr cancelled(const Task& task) const;
     [[nodiscard]] static const graph::InputEvents& exist_events() noexcept;

@@ -21,6 +21,9 @@ enum class Known : std::uint8_t { pending, located, inside, failed, actor };
 
 /// Values up to here travel with every reference to them; larger ones when they are wanted.
 constexpr std::size_t described_bytes_max = 1024;
+/// ... as long as the record is not longer than this: thousands of references in one value shall
+/// not each bring a value that may never be read.
+constexpr std::size_t describing_record_bytes_max = 65536;
 
 }  // namespace
 
@@ -117,12 +120,14 @@ void Exchange::described_state(Object& object, RecordWriter& writer) {
         writer.bytes(failure.stream().data(), failure.stream().size());
         return;
     }
-    if (state == State::ready && object.type->plain && object.type->size <= described_bytes_max) {
+    const bool roomy = writer.size() < describing_record_bytes_max;
+    if (roomy && state == State::ready && object.type->plain &&
+        object.type->size <= described_bytes_max) {
         writer.put(Known::inside).put(static_cast<std::uint32_t>(object.type->size));
         writer.bytes(object.content.value, object.type->size);
         return;
     }
-    if (state == State::encoded) {
+    if (roomy && state == State::encoded) {
         const std::unique_ptr<Encoded> value = graph::copy_encoded(object);
         if (value && value->stream.size() <= described_bytes_max && !value->stream_block &&
             value->attachments.empty() && value->references.empty()) {
@@ -131,7 +136,7 @@ void Exchange::described_state(Object& object, RecordWriter& writer) {
             return;
         }
     }
-    if (state == State::ready && !object.type->plain &&
+    if (roomy && state == State::ready && !object.type->plain &&
         object.type->weight(object.content.value) <= described_bytes_max) {
         detail::Writer value;
         object.type->encode(object.content.value, value);

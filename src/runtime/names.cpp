@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/names.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <mobula/error.hpp>
@@ -17,23 +18,21 @@ namespace {
 
 constexpr Rank registry{};  // rank 0
 
+std::string taken(const std::string& name) {
+    return "an actor with the name '" + name + "' lives already";
+}
+
 }  // namespace
 
-void Names::enter(const std::string& name, Object&, const ObjectId& id, Rank) {
+void Names::enter(const std::string& name, const ObjectId& id, Rank rank) {
     std::lock_guard guard(mutex_);
-    for (const auto& [other, taken] : own_) {
-        if (taken == name) throw BadInput("an actor with the name '" + name + "' lives already");
-    }
-    if (engine_.self() == registry) {
-        if (!names_.emplace(name, id).second) {
-            throw BadInput("an actor with the name '" + name + "' lives already");
-        }
-    } else {
-        RecordWriter record(Kind::name);
-        record.put(static_cast<std::uint8_t>(1)).put(id).text(name);
-        engine_.network.send(registry, record);
+    const bool taken_here =
+        std::any_of(own_.begin(), own_.end(), [&](const auto& own) { return own.second == name; });
+    if (taken_here || (engine_.self() == registry && !names_.emplace(name, id).second)) {
+        throw BadInput(taken(name));
     }
     own_.emplace(id, name);
+    if (engine_.self() != registry) send(registry, true, id, rank, name);
 }
 
 void Names::leave(const ObjectId& id) {
@@ -41,27 +40,42 @@ void Names::leave(const ObjectId& id) {
     const auto found = own_.find(id);
     if (found == own_.end()) return;
     if (engine_.self() == registry) {
-        const auto entry = names_.find(found->second);
-        if (entry != names_.end() && entry->second == id) names_.erase(entry);
+        free_name(found->second, id);
     } else {
-        RecordWriter record(Kind::name);
-        record.put(static_cast<std::uint8_t>(0)).put(id).text(found->second);
-        engine_.network.send(registry, record);
+        send(registry, false, id, engine_.self(), found->second);
     }
     own_.erase(found);
+}
+
+void Names::died(const ObjectId& id, const std::string& name) {
+    if (id.owner == engine_.self()) return leave(id);
+    send(id.owner, false, id, engine_.self(), name);
+}
+
+void Names::send(Rank to, bool enters, const ObjectId& id, Rank rank, const std::string& name) {
+    RecordWriter record(Kind::name);
+    record.put(static_cast<std::uint8_t>(enters)).put(id).put(rank).text(name);
+    engine_.network.send(to, record);
+}
+
+/// The lock is held.
+void Names::free_name(const std::string& name, const ObjectId& id) {
+    const auto entry = names_.find(name);
+    if (entry != names_.end() && entry->second == id) names_.erase(entry);
 }
 
 void Names::on_name(Rank, RecordReader& reader) {
     const bool enters = reader.get<std::uint8_t>() != 0;
     const ObjectId id = engine_.network.read_id(reader);
+    const Rank rank = engine_.network.read_rank(reader);
     const std::string name(reader.text());
-    std::lock_guard guard(mutex_);
-    if (enters) {
-        names_.emplace(name, id);
-        return;
-    }
-    const auto entry = names_.find(name);
-    if (entry != names_.end() && entry->second == id) names_.erase(entry);
+    if (!enters && id.owner == engine_.self()) return leave(id);
+    std::unique_lock lock(mutex_);
+    if (!enters) return free_name(name, id);
+    if (names_.emplace(name, id).second) return;
+    lock.unlock();
+    // Its maker has the handle already, so it learns by calling it.
+    engine_.actors.kill(id, rank, taken(name));
 }
 
 CellPtr Names::find(std::string_view name) {

@@ -22,10 +22,14 @@ class Names {
 public:
     explicit Names(Engine& engine) : engine_(engine) {}
 
-    /// Gives an actor of this rank a name. Throws BadInput when a living actor is known here by it;
-    /// when rank 0 knows one, the actor's cell keeps working and the name stays with the other.
-    void enter(const std::string& name, Object& actor, const ObjectId& id, Rank rank);
+    /// Gives an actor of this rank, which lives on `rank`, a name. Throws BadInput when a living
+    /// actor of this rank has it; when one of another rank has it, rank 0 has the new one killed
+    /// with that reason.
+    void enter(const std::string& name, const ObjectId& id, Rank rank);
+    /// Nobody has a handle of this rank's actor any more, or it is dead.
     void leave(const ObjectId& id);
+    /// The actor, which lived on this rank, is dead: its owner shall free its name.
+    void died(const ObjectId& id, const std::string& name);
     /// Asks and waits for the answer; null where there is none of that name.
     [[nodiscard]] CellPtr find(std::string_view name);
 
@@ -39,6 +43,8 @@ private:
         CellPtr answer;
     };
 
+    void send(Rank to, bool enters, const ObjectId& id, Rank rank, const std::string& name);
+    void free_name(const std::string& name, const ObjectId& id);
     void ask_owner(const ObjectId& id, Rank asker, std::uint64_t question);
     void answer(Rank asker, std::uint64_t question, const CellPtr& actor);
 

@@ -80,6 +80,8 @@ constexpr std::array rows{
            "work kept queued ahead at another rank; more hides delays, less balances better"),
     number("backlog_bytes", &Options::backlog_bytes, Form::bytes, mib, tib,
            "what may wait in memory for one other rank before submission slows down"),
+    number("pending_max", &Options::pending_max, Form::number, 1000, 1e12,
+           "tasks of one rank submitted and not over before submission slows down"),
     number("heartbeat_ms", &Options::heartbeat_ms, Form::milliseconds, 10, 60000,
            "time between signs of life"),
     number("dead_after_ms", &Options::dead_after_ms, Form::milliseconds, 100, 3.6e6,

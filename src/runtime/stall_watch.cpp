@@ -15,6 +15,8 @@ using wire::RecordWriter;
 namespace {
 
 constexpr Rank driver_rank{};
+/// Of the waits of one rank; beyond it the rest are left out.
+constexpr std::size_t waits_record_bytes_max = std::size_t{1} << 20U;
 
 }  // namespace
 
@@ -70,8 +72,15 @@ void StallWatch::on_stalled(Rank from, RecordReader&) {
     const std::vector<Waiting> waiting = list();
     RecordWriter record(Kind::waits);
     record.put(static_cast<std::uint8_t>(moves));
-    record.put(static_cast<std::uint32_t>(waiting.size()));
-    for (const Waiting& one : waiting) one.encode(record);
+    const std::size_t count_at = record.size();
+    std::uint32_t count = 0;
+    record.put(count);
+    for (const Waiting& one : waiting) {
+        if (record.size() > waits_record_bytes_max) break;
+        one.encode(record);
+        ++count;
+    }
+    record.patch(count_at, count);
     engine_.network.send(from, record);
 }
 

@@ -132,6 +132,12 @@ void Exchange::write_form(const Encoded& encoded, Rank to, RecordWriter& writer)
         writer.put(static_cast<std::uint32_t>(encoded.stream.size()));
         writer.bytes(encoded.stream.data(), encoded.stream.size());
     }
+    if (writer.size() > transport::Transport::record_bytes_max) {
+        throw Error("a value with " + std::to_string(encoded.references.size()) +
+                    " references takes " + std::to_string(writer.size()) +
+                    " bytes in a message; at most " +
+                    std::to_string(transport::Transport::record_bytes_max) + " can be sent");
+    }
 }
 
 Buffer Exchange::map_block(Rank from, std::uint64_t offset, std::uint64_t bytes, Shared* pinned) {

@@ -10,6 +10,9 @@
 namespace mobula::runtime {
 namespace {
 
+/// Who waits for a million objects is described by the first of them.
+constexpr std::size_t listed_targets_max = 64;
+
 bool frame_cancelled(const worker::Frame* frame) noexcept {
     return frame != nullptr && frame->task != nullptr && graph::is_cancelled(*frame->task);
 }
@@ -150,6 +153,7 @@ std::vector<Waiting> Waits::list() {
         for (Object* object : entry->objects) {
             if (graph::is_done(graph::state_of(*object))) continue;
             one.targets.push_back(engine_.exchange.target_of(*object));
+            if (one.targets.size() == listed_targets_max) break;
         }
     }
     return waiting;

@@ -116,7 +116,7 @@ public:
     /// What the network reports of itself, one line per fact: for `mobula doctor`.
     [[nodiscard]] virtual std::vector<std::string> describe() = 0;
 
-    static constexpr std::size_t record_bytes_max = std::size_t{1} << 20U;
+    static constexpr std::size_t record_bytes_max = std::size_t{256} << 20U;
 };
 
 /// The memory that peers may map or read; see store/arena.hpp for who allocates in it.

@@ -16,6 +16,9 @@ namespace {
 // What may wait for an earlier message of the same peer; UCX reorders little if at all.
 constexpr std::size_t early_bytes_max = std::size_t{64} << 20U;
 
+// A buffer for large records is kept for the next one up to here.
+constexpr std::size_t kept_partial_bytes_max = std::size_t{1} << 20U;
+
 void add(std::atomic<std::uint64_t>& sum, std::uint64_t n) noexcept {
     // Only the holder of the turn writes, so no locked instruction is needed.
     sum.store(sum.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
@@ -153,6 +156,8 @@ void UcxTransportImpl::join_part(Rank from, std::span<const std::byte> message) 
     if (inbound.partial_bytes < prefix.record_bytes) return;
     inbound.partial_bytes = 0;
     delegate_->on_record(from, record.first(prefix.record_bytes));
+    // Usual sizes are used again, a rare giant is not kept.
+    if (record.size() > kept_partial_bytes_max) inbound.partial = {};
 }
 
 void UcxTransportImpl::receive_control(std::span<const std::byte> message) {

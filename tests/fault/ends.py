@@ -232,6 +232,14 @@ def deaf(job, ranks):
     job.check_status(0)
 
 
+def circle(job, ranks):
+    """Two actors wait for each other; who waits for whom is told, and the job ends."""
+    job.wait_until_ready()
+    job.wait_until_gone(STOP_SECONDS)
+    job.check_output(r'(?s)nothing has moved for \d+ s.*circle.*Waiter::call_and_wait')
+    job.check_status(1, 'nothing moved')
+
+
 def unknown_variable(job, ranks):
     """A mistyped variable stops the job before it begins."""
     job.wait_until_gone(READY_SECONDS)
@@ -260,6 +268,7 @@ WAYS = {
     code: (['code', '3'], {}, False),
     leave: (['leave'], {}, False),
     deaf: (['deaf'], {'MOBULA_EXIT_WAIT_S': '2'}, False),
+    circle: (['circle'], {'MOBULA_STALL_SECONDS': '1', 'MOBULA_STALL_ABORT': 'yes'}, False),
     unknown_variable: (['leave'], {'MOBULA_WORKRES': '2'}, False),
     bad_value: (['leave'], {'MOBULA_GPUS': 'many'}, False),
 }

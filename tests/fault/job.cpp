@@ -31,6 +31,11 @@ Array<char> bytes() { return Array<char>({3'000'000}); }
 
 struct Waiter {
     int wait(Ref<int> ref) { return get(ref); }
+    /// Waits for the other, which is asked to wait for this one.
+    int call_and_wait(Actor<Waiter> other, Actor<Waiter> self, int times) {
+        if (times == 0) return 0;
+        return get(other.call<&Waiter::call_and_wait>(self, other, times - 1));
+    }
 };
 
 /// Tasks that run, wait and are queued, actors and objects, on every rank.
@@ -51,8 +56,17 @@ struct Load {
     }
 };
 
+int wait_in_a_circle(unsigned ranks) {
+    const auto one = spawn<Waiter>({.placement = Placement::on_rank(0)});
+    const auto other = spawn<Waiter>({.placement = Placement::on_rank(ranks - 1)});
+    std::printf("ready\n");
+    std::fflush(stdout);
+    return get(one.call<&Waiter::call_and_wait>(other, one, 2));
+}
+
 int driver(Job& job) {
     const std::string how = job.arguments.at(1);
+    if (how == "circle") return wait_in_a_circle(job.ranks);
     Load load;
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         const TaskOptions there{.placement = Placement::on_rank(rank)};

@@ -178,6 +178,32 @@ void names(unsigned rank) {
         },
         name));
     await([&] { return !find<Journal>(name).has_value(); }, "the end of a name of another rank");
+    // Taken by an actor that another rank made: the second one is refused, whoever is asked.
+    const auto first = spawn<Journal>({.name = name}, 1);
+    const Ref<std::string> refused = remote(
+        on((rank + 1) % ranks()),
+        [](const std::string& n) {
+            return thrown<Error>(
+                [&] {
+                    const auto second = spawn<Journal>({.name = n}, 2);
+                    await(
+                        [&] {
+                            get(second.call<&Journal::read>());
+                            return false;
+                        },
+                        "the refusal of a name");
+                },
+                "a name that was taken elsewhere");
+        },
+        name);
+    check_contains(get(refused), "lives already", "why the second of a name was refused");
+    check_equal(get(find<Journal>(name)->call<&Journal::read>())[0], 1, "who has the name");
+    // Its death frees the name, though handles are left.
+    kill(first);
+    await([&] { return !find<Journal>(name).has_value(); }, "the end of a killed actor's name");
+    const auto heir = spawn<Journal>({.name = name}, 3);
+    get(heir.ready());
+    check_equal(get(find<Journal>(name)->call<&Journal::read>())[0], 3, "who has the name now");
 }
 
 class Worker {

@@ -49,6 +49,14 @@ int parent(unsigned depth, unsigned width) {
     return get(children)[0];
 }
 
+struct Patient {
+    int use(int value) {
+        ++ran;
+        return value;
+    }
+    int stay() { return run_until_cancelled(); }
+};
+
 int begun_here() { return begun.load(); }
 int stopped_here() { return stopped.load(); }
 int ran_here() { return ran.load(); }
@@ -130,6 +138,27 @@ void of_another_rank(unsigned rank) {
     await([&] { return sum_over_ranks<stopped_here>() == before + 1; }, "its end");
 }
 
+/// Calls of an actor: one whose input never comes, one behind it, one behind a long one.
+void calls(unsigned rank) {
+    const int before = sum_over_ranks<ran_here>();
+    const auto patient = spawn<Patient>({.placement = Placement::on_rank(rank)});
+    const Ref<int> input = remote<spin>(on(rank));
+    const Ref<int> waiting = patient.call<&Patient::use>(input);
+    const Ref<int> behind = patient.call<&Patient::use>(2);
+    cancel(waiting);
+    thrown<Cancelled>([&] { get(waiting); }, "get of a call whose input was not there");
+    cancel(input);
+    check_equal(get(behind), 2, "the call behind a cancelled one");
+    const Ref<int> stays = patient.call<&Patient::stay>();
+    const Ref<int> queued = patient.call<&Patient::use>(3);
+    cancel(queued);
+    cancel(stays);
+    thrown<Cancelled>([&] { get(stays); }, "get of a cancelled method");
+    thrown<Cancelled>([&] { get(queued); }, "get of a call that was queued");
+    check_equal(get(patient.call<&Patient::use>(4)), 4, "the actor after all this");
+    check_equal(sum_over_ranks<ran_here>(), before + 2, "how many of the calls ran");
+}
+
 int driver(Job& job) {
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         running(rank);
@@ -137,6 +166,7 @@ int driver(Job& job) {
         many(rank);
         recursive(rank);
         of_another_rank(rank);
+        calls(rank);
     }
     // One that never waits sees it by asking.
     const unsigned last = job.ranks - 1;

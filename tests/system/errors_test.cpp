@@ -140,11 +140,53 @@ void values(unsigned rank) {
     check_equal(get(remote<first_step>(on(rank), 3)), 3, "a task after all these failures");
 }
 
+struct Keeper {
+    explicit Keeper(const Unwritable&) {}
+    explicit Keeper(const Unreadable&) {}
+    int value(int n) { return n; }
+};
+
+/// An actor whose constructor never gets its arguments is dead, not awaited for ever.
+void actors(unsigned rank) {
+    if (rank == 0) return;  // on one rank nothing is encoded
+    const ActorOptions there{.placement = Placement::on_rank(rank)};
+    const auto unsent = spawn<Keeper>(there, Unwritable{1});
+    check_contains(thrown<TaskError>([&] { get(unsent.ready()); }, "an actor that was not sent"),
+                   "not to be written", "why it was not");
+    check_contains(thrown<ActorDied>([&] { get(unsent.call<&Keeper::value>(1)); }, "its method"),
+                   "not to be written", "the sentence of its method");
+    const auto unread = spawn<Keeper>(there, Unreadable{1});
+    check_contains(thrown<TaskError>([&] { get(unread.ready()); }, "an actor that was not read"),
+                   "not to be read", "why it was not");
+    check_contains(thrown<ActorDied>([&] { get(unread.call<&Keeper::value>(1)); }, "its method"),
+                   "not to be read", "the sentence of its method");
+}
+
+/// What names nothing is refused with a sentence.
+void nothing() {
+    const Ref<int> none;
+    check(!none.valid() && !none.done(), "a Ref that names nothing is valid or done");
+    const std::string got = thrown<BadInput>([&] { get(none); }, "get of nothing");
+    check_contains(got, "names nothing", "the sentence of get");
+    thrown<BadInput>([&] { view(none); }, "a view of nothing");
+    thrown<BadInput>([&] { get(std::vector{put(1), none}); }, "get of many with nothing");
+    thrown<BadInput>([&] { wait(std::vector{none}); }, "waiting for nothing");
+    thrown<BadInput>([&] { static_cast<void>(as_completed(std::vector{none})); },
+                     "arrivals of nothing");
+    thrown<BadInput>([&] { remote<first_step>(none); }, "an argument that names nothing");
+    cancel(none);
+    const Actor<Keeper> nobody;
+    thrown<BadInput>([&] { nobody.call<&Keeper::value>(1); }, "a call of nobody");
+    thrown<BadInput>([&] { kill(nobody); }, "killing nobody");
+}
+
 int driver(Job& job) {
+    nothing();
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         one(rank);
         chains(rank);
         values(rank);
+        actors(rank);
         // Tasks that failed and that nobody asks for are no trouble.
         for (int i = 0; i < 100; ++i) static_cast<void>(remote<boom>(on(rank), i));
     }

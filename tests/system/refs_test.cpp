@@ -178,6 +178,49 @@ void arrays_freed(std::size_t store_bytes) {
     check_contains(text, "no room", "the refusal of too large an array");
 }
 
+long add_up(const std::vector<Ref<int>>& refs) {
+    long sum = 0;
+    for (const int n : get(refs)) sum += n;
+    return sum;
+}
+std::vector<Ref<int>> make_refs(int count) {
+    std::vector<Ref<int>> refs;
+    for (int i = 0; i < count; ++i) refs.push_back(put(1));
+    return refs;
+}
+long sum_of_texts(const std::vector<Ref<std::string>>& refs) {
+    long sum = 0;
+    for (const auto& ref : refs) sum += static_cast<long>(view(ref)->size());
+    return sum;
+}
+
+/// As an argument, in an object and as a result; with values that could travel along with them.
+void very_many(unsigned rank, int count) {
+    const std::vector<Ref<int>> refs = make_refs(count);
+    check_equal(get(remote<add_up>(on(rank), refs)), long{count}, "the sum of many arguments");
+    check_equal(get(remote<add_up>(on(rank), put(refs))), long{count}, "the sum of many in one");
+    check_equal(add_up(get(remote<make_refs>(on(rank), count))), long{count}, "many results");
+    std::vector<Ref<std::string>> texts;
+    for (int i = 0; i < count / 20; ++i) texts.push_back(put(std::string(900, 't')));
+    check_equal(get(remote<sum_of_texts>(on(rank), texts)), 900L * (count / 20),
+                "the length of many texts");
+}
+
+/// Objects that hold one another are freed one after another, not one inside another.
+struct Link {
+    Counted counted;
+    Ref<Link> next;
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(counted, next);
+    }
+};
+void long_chain() {
+    Ref<Link> head;
+    for (int i = 0; i < 300'000; ++i) head = put(Link{Counted(i), head});
+    check_equal(view(head)->counted.value, 299'999, "the head of a long chain");
+}
+
 int driver(Job& job) {
     const std::size_t store_bytes = std::stoul(job.arguments.at(1));
     for (unsigned first = 0; first < job.ranks; ++first) {
@@ -193,6 +236,9 @@ int driver(Job& job) {
         check_equal(get(many)[9].value, 9, "one of many");
     }
     all_freed("results were dropped before they were made");
+    for (unsigned rank = 0; rank < job.ranks; ++rank) very_many(rank, 60'000);
+    long_chain();
+    all_freed("a long chain");
     arrays_freed(store_bytes);
     return 0;
 }

@@ -90,8 +90,8 @@ void finish_result(Task& task, std::uint32_t number) noexcept;
 [[nodiscard]] bool keeps_arguments(const Task& task) noexcept;
 
 /// Makes the input wait for the object, or notes that it is there. Called while arguments are
-/// constructed.
-void bind_input(Input& input, CellPtr cell) noexcept;
+/// constructed. Throws BadInput for a Ref that names nothing.
+void bind_input(Input& input, CellPtr cell);
 void unbind_input(Input& input) noexcept;
 
 // ---- objects ----
@@ -135,9 +135,10 @@ void finish_item(Task& task);
 /// Places the actor and submits its constructor. The returned cell stands for the actor: it is
 /// done when the constructor is, and the actor ends when the last reference of all ranks goes.
 [[nodiscard]] CellPtr spawn(Task& constructor, const ActorOptions& options);
-/// Submits a method call. Calls of one caller take effect in their order.
-void call(Cell& actor, Task& method);
-void kill(Cell& actor);
+/// Submits a method call. Calls of one caller take effect in their order. Throws BadInput, and
+/// frees the task, for no actor.
+void call(Cell* actor, Task& method);
+void kill(Cell* actor);
 /// The actor of that name, or null; asks rank 0.
 [[nodiscard]] CellPtr find_actor(std::string_view name);
 

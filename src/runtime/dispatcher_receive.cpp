@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The half of the dispatcher that hears other ranks. Nothing in a record is trusted.
+
+#include <cstring>
+#include <utility>
+
+#include "runtime/dispatcher.hpp"
+#include "runtime/engine.hpp"
+#include "runtime/task_record.hpp"
+
+namespace mobula::runtime {
+
+using wire::Kind;
+using wire::RecordReader;
+using wire::RecordWriter;
+
+// ---- tasks of other ranks ----
+
+void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
+    ObjectId actor{};
+    if (kind != Kind::task) actor = reader.get<ObjectId>();
+    const auto flags = reader.get<std::uint8_t>();
+    const detail::FunctionInfo* const info = engine_.functions.at(reader.get<std::uint32_t>());
+    if (info == nullptr) throw Error("a record calls a function that does not exist");
+    const auto key = reader.get<TaskKey>();
+    std::unique_ptr<graph::TaskExtra> extra;
+    if ((flags & has_options) != 0) extra = read_extra(reader);
+
+    Task& task = *graph::new_task(*info, 1);
+    task.foreign = true;
+    task.where = from;
+    task.key = key;
+    task.extra = extra.release();
+    tasks_received_.fetch_add(1, std::memory_order_relaxed);
+    std::vector<Arrived::Part> parts;
+    try {
+        if ((flags & plain_arguments) != 0) {
+            detail::Reader arguments(reader.rest(), {}, {});
+            info->decode(arguments, graph::arguments(task));
+        } else {
+            Arrived arrived = engine_.exchange.get_encoded(from, reader);
+            parts = std::move(arrived.parts);
+            if (arrived.encoded->stream_block && !parts.empty()) {
+                return receive_later(task, actor, kind, std::move(arrived.encoded),
+                                     std::move(parts));
+            }
+            decode_arguments(task, *arrived.encoded);
+        }
+    } catch (...) {
+        const FailurePtr failure = engine_.caught(task);
+        if (kind == Kind::spawn) engine_.actors.never_began(actor, *failure);
+        return refuse(task, *failure);
+    }
+    received(task, actor, kind, std::move(parts));
+}
+
+/// It has no arguments, so it cannot even be run to fail.
+void Dispatcher::refuse(Task& task, const graph::Failure& failure) noexcept {
+    give_failure(task, failure);
+    graph::free_task(task);
+}
+
+void Dispatcher::decode_arguments(Task& task, const Encoded& encoded) {
+    detail::Reader arguments(encoded.bytes(), encoded.attachments, encoded.references);
+    task.info->decode(arguments, graph::arguments(task));
+}
+
+/// The arguments are decoded; blocks that they name may still be under way.
+void Dispatcher::received(Task& task, const ObjectId& actor, Kind kind,
+                          std::vector<Arrived::Part> parts) {
+    foreign_started(task);
+    if (kind != Kind::task) engine_.actors.receive(task, actor, kind == Kind::spawn);
+    if (parts.empty()) {
+        if (kind == Kind::task) return engine_.run_here(task);
+        return engine_.actors.arrive(task);
+    }
+    engine_.exchange.pull(std::move(parts), [this, &task, kind](std::string_view reason) {
+        if (!reason.empty()) task.cancelled = true;
+        if (kind == Kind::task) return engine_.run_here(task);
+        engine_.actors.arrive(task);
+    });
+}
+
+/// Even the stream of the arguments is a block on its way: decode when it is here.
+void Dispatcher::receive_later(Task& task, const ObjectId& actor, Kind kind,
+                               std::unique_ptr<Encoded> encoded, std::vector<Arrived::Part> parts) {
+    auto* const held = encoded.release();
+    foreign_started(task);
+    if (kind != Kind::task) engine_.actors.receive(task, actor, kind == Kind::spawn);
+    engine_.exchange.pull(std::move(parts), [this, &task, kind, held](std::string_view reason) {
+        const std::unique_ptr<Encoded> value(held);
+        try {
+            if (!reason.empty()) throw Error(std::string(reason));
+            decode_arguments(task, *value);
+        } catch (...) {
+            const FailurePtr failure = engine_.caught(task);
+            if (kind != Kind::task) engine_.actors.withdraw(task, *failure);
+            foreign_ended(task);
+            return refuse(task, *failure);
+        }
+        if (kind == Kind::task) return engine_.run_here(task);
+        engine_.actors.arrive(task);
+    });
+}
+
+// ---- what comes back ----
+
+void Dispatcher::on_result(Rank from, RecordReader& reader) {
+    const auto form = reader.get<ResultForm>();
+    const auto number = reader.get<std::uint16_t>();
+    const auto key = reader.get<TaskKey>();
+    const auto nanoseconds = reader.get<std::uint32_t>();
+    Task* const task = find_sent(key, from);
+    if (task == nullptr) return;  // it was given up here meanwhile
+    if (number >= task->info->results) throw Error("a record gives a result that no task has");
+    Object& object = *task->results(number);
+    if (form != ResultForm::failed && graph::is_done(graph::state_of(object))) {
+        throw Error("a record gives a result twice");
+    }
+    if (form == ResultForm::failed) {
+        detail::Reader encoded(reader.rest(), {}, {});
+        const auto failure = std::make_shared<graph::Failure>(graph::Failure::decode(encoded));
+        for (std::uint32_t i = 0; i < task->info->results; ++i) {
+            graph::fail(*task->results(i), failure);
+        }
+        task->results_left = 1;
+    } else if (form == ResultForm::plain) {
+        const std::span<const std::byte> bytes = reader.bytes(object.type->size);
+        std::memcpy(graph::make_place(object, *object.type), bytes.data(), bytes.size());
+        graph::complete(object);
+    } else if (form == ResultForm::encoded) {
+        graph::complete(object, engine_.exchange.get_encoded(from, reader).encoded.release());
+    } else if (form == ResultForm::located) {
+        const auto copy = reader.get<std::uint64_t>();
+        const auto bytes = reader.get<std::uint64_t>();
+        engine_.exchange.set_location(object, from, copy, bytes);
+    } else {
+        throw Error("a record gives a result in no known form");
+    }
+    if (--task->results_left == 0) result_complete(*task, from, nanoseconds);
+}
+
+void Dispatcher::on_recall(Rank from, RecordReader& reader) {
+    const auto count = reader.get<std::uint32_t>();
+    RecordWriter record(Kind::returned);
+    const std::size_t count_at = record.size();
+    std::uint32_t returned = 0;
+    record.put(returned);
+    Task* task = engine_.team.take_foreign(from, count);
+    while (task != nullptr) {
+        Task* const next = task->next;
+        record.put(task->key);
+        ++returned;
+        foreign_ended(*task);
+        graph::destroy_arguments(*task);
+        graph::free_task(*task);
+        task = next;
+    }
+    record.patch(count_at, returned);
+    network_.send(from, record);
+}
+
+void Dispatcher::on_returned(Rank from, RecordReader& reader) {
+    const std::uint32_t count = reader.count(sizeof(TaskKey));
+    {
+        std::lock_guard guard(loads_lock_);
+        loads_.recalled(from);
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const auto key = reader.get<TaskKey>();
+        Task* const task = find_sent(key, from);
+        if (task == nullptr) continue;
+        free_slot(key);
+        {
+            std::lock_guard guard(loads_lock_);
+            loads_.returned(from);
+        }
+        task->phase.store(Task::Phase::waiting, std::memory_order_release);
+        engine_.run_here(*task);
+    }
+}
+
+void Dispatcher::on_cancel(Rank from, RecordReader& reader) {
+    const auto key = reader.get<TaskKey>();
+    const bool recursive = reader.get<std::uint8_t>() != 0;
+    bool children = false;
+    {
+        std::lock_guard guard(foreign_lock_);
+        for (Task* task : foreign_) {
+            if (task->where != from || task->key != key) continue;
+            task->cancelled.store(true);
+            graph::Scope* const scope = task->children.load();
+            if (recursive && scope != nullptr) {
+                scope->cancel();
+                children = true;
+            }
+        }
+    }
+    if (children) cancel_children();
+    engine_.waits.wake_cancelled();
+}
+
+}  // namespace mobula::runtime

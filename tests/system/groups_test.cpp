@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: a placement group is all or nothing, lies where its strategy says, lends its bundles to
+// tasks and actors, and gives everything back. Method: each rank has 4 workers and 2 GPUs; groups
+// that fit, that must wait for others to go, and that can never be.
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "support/checks.hpp"
+
+namespace {
+
+using namespace mobula;
+using namespace mobula::testing;
+using namespace std::chrono_literals;
+
+unsigned where() { return mobula::rank(); }
+std::vector<unsigned> which_gpus() { return mobula::gpus(); }
+int hold(int turns) {
+    for (int i = 0; i < turns; ++i) mobula::yield();
+    return turns;
+}
+struct Guest {
+    unsigned where() { return mobula::rank(); }
+};
+
+std::vector<unsigned> ranks_of(const PlacementGroup& group, unsigned bundles) {
+    std::vector<Ref<unsigned>> refs;
+    for (unsigned i = 0; i < bundles; ++i) {
+        refs.push_back(remote<where>({.placement = group.bundle(i)}));
+    }
+    return get(refs);
+}
+
+void layouts() {
+    {
+        const PlacementGroup packed({{{"cpus", 1}}, {{"cpus", 1}}}, Strategy::strict_pack);
+        get(packed.ready());
+        const std::vector<unsigned> at = ranks_of(packed, 2);
+        check_equal(at[0], at[1], "the rank of the second bundle of a strictly packed group");
+    }
+    std::vector<Resources> one_each(ranks(), Resources{{"cpus", 2}});
+    const PlacementGroup spread(one_each, Strategy::strict_spread);
+    get(spread.ready());
+    const std::vector<unsigned> at = ranks_of(spread, ranks());
+    check_equal(std::set<unsigned>(at.begin(), at.end()).size(), std::size_t{ranks()},
+                "the ranks of a strictly spread group");
+    const auto guest = spawn<Guest>({.placement = spread.bundle(0)});
+    check_equal(get(guest.call<&Guest::where>()), at[0], "the rank of an actor in a bundle");
+}
+
+void gpus_of_bundles() {
+    const PlacementGroup group({{{"cpus", 1}, {"gpus", 1}}, {{"cpus", 1}, {"gpus", 1}}},
+                               Strategy::strict_pack);
+    get(group.ready());
+    const auto first = get(remote<which_gpus>({.gpus = 1, .placement = group.bundle(0)}));
+    const auto second = get(remote<which_gpus>({.gpus = 1, .placement = group.bundle(1)}));
+    check(first.size() == 1 && second.size() == 1 && first != second,
+          "two bundles hold the same GPU");
+}
+
+void all_or_nothing() {
+    const std::vector<Resources> everything(ranks(), Resources{{"cpus", 4}});
+    auto first = std::make_unique<PlacementGroup>(everything, Strategy::strict_spread);
+    get(first->ready());
+    // Nothing is left: the second has to wait, holding nothing that others could need.
+    const PlacementGroup second(everything, Strategy::strict_spread);
+    const PlacementGroup third(everything, Strategy::strict_spread);
+    thrown<Timeout>([&] { get(second.ready(), 50ms); }, "a group for which there is no room");
+    check_equal(get(remote<hold>({.cpus = 4, .placement = first->bundle(0)}, 3)), 3,
+                "a task that takes a whole bundle");
+    first.reset();
+    get(second.ready());
+    thrown<Timeout>([&] { get(third.ready(), 50ms); }, "a third group for which there is no room");
+}
+
+void two_at_once() {
+    // Groups that are asked for at once by several tasks and need the same ranks do not block one
+    // another with what each has got so far.
+    std::vector<Ref<int>> takers;
+    for (unsigned i = 0; i < 8; ++i) {
+        takers.push_back(remote({.cpus = 0, .placement = Placement::on_rank(i % ranks())}, [] {
+            for (int round = 0; round < 5; ++round) {
+                const PlacementGroup group(std::vector<Resources>(ranks(), Resources{{"cpus", 3}}),
+                                           Strategy::strict_spread);
+                get(group.ready());
+                get(remote<hold>({.cpus = 3, .placement = group.bundle(0)}, 2));
+            }
+            return 1;
+        }));
+    }
+    int done = 0;
+    for (const int one : get(takers)) done += one;
+    check_equal(done, 8, "how many tasks got their groups");
+}
+
+void bad_ones() {
+    const std::string never = thrown<Infeasible>(
+        [] {
+            const PlacementGroup group({{{"cpus", 5}}});
+        },
+        "a bundle of 5 CPUs");
+    check_contains(never, "5", "the refusal of a bundle");
+    thrown<Infeasible>(
+        [] {
+            const PlacementGroup group(std::vector<Resources>(ranks() + 1, Resources{{"cpus", 1}}),
+                                       Strategy::strict_spread);
+        },
+        "more bundles than ranks");
+    const PlacementGroup group({{{"cpus", 1}}});
+    get(group.ready());
+    thrown<Infeasible>([&] { remote<where>({.placement = group.bundle(3)}); },
+                       "a bundle that is not there");
+    thrown<Infeasible>([&] { remote<where>({.cpus = 2, .placement = group.bundle(0)}); },
+                       "more than a bundle holds");
+    Placement gone;
+    {
+        const PlacementGroup other({{{"cpus", 1}}});
+        get(other.ready());
+        gone = other.bundle(0);
+    }
+    thrown<Infeasible>([&] { remote<where>({.placement = gone}); },
+                       "a bundle of a group that went");
+}
+
+int driver(Job& job) {
+    check_equal(workers(), 4U, "the number of workers");
+    layouts();
+    gpus_of_bundles();
+    all_or_nothing();
+    two_at_once();
+    bad_ones();
+    // All was given back.
+    for (unsigned rank = 0; rank < job.ranks; ++rank) {
+        TaskOptions all = on(rank);
+        all.cpus = 4;
+        all.gpus = 2;
+        check_equal(get(remote<where>(all)), rank, "the rank of a task that takes all there is");
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }
