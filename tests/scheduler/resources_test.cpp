@@ -198,7 +198,7 @@ void every_order(const Ledger& ledger, const Held& held, int events, std::size_t
     ASSERT_EQ(complaint(ledger, held), "");
     ++seen;
     if (held.empty()) {
-        ASSERT_TRUE(ledger.idle());
+        ASSERT_TRUE(ledger.idle() && ledger.has(ledger.total()));
     }
     if (events == 0) return;
     for (const Amounts& demand : demands) {
