@@ -130,8 +130,8 @@ void Engine::submit(Task& task, const TaskOptions* given) {
         }
         if (given != nullptr) apply_options(task, *given);
     } catch (...) {
-        // Nobody may wait for it, so its results need not fail.
-        retire(task);
+        // Nobody can wait for its results, but a stream asks who makes it when it goes.
+        fail(task, caught(task));
         throw;
     }
     if (task.info->stream) streams.open(*task.result);

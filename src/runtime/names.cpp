@@ -66,7 +66,7 @@ void Names::free_name(const std::string& name, const ObjectId& id) {
 
 void Names::on_name(Rank, RecordReader& reader) {
     const bool enters = reader.get<std::uint8_t>() != 0;
-    const auto id = reader.get<ObjectId>();
+    const ObjectId id = engine_.network.read_id(reader);
     const Rank rank = engine_.network.read_rank(reader);
     const std::string name(reader.text());
     if (!enters && id.owner == engine_.self()) return leave(id);
@@ -116,7 +116,7 @@ void Names::ask_owner(const ObjectId& id, Rank asker, std::uint64_t question) {
 }
 
 void Names::on_find(Rank, RecordReader& reader) {
-    auto id = reader.get<ObjectId>();
+    ObjectId id = engine_.network.read_id(reader);
     const Rank asker = engine_.network.read_rank(reader);
     const auto question = reader.get<std::uint64_t>();
     const std::string_view name = reader.text();

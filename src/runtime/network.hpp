@@ -33,6 +33,15 @@ public:
         return rank;
     }
 
+    /// The same for the name of an object.
+    [[nodiscard]] ObjectId read_id(wire::RecordReader& reader) const {
+        const auto id = reader.get<ObjectId>();
+        if (index(id.owner) >= ranks_) {
+            throw Error("a record names an object of a rank that does not exist");
+        }
+        return id;
+    }
+
 private:
     transport::Cluster& cluster_;
     Rank self_;

@@ -95,16 +95,21 @@ std::unique_ptr<Encoded> Exchange::seal(detail::Writer& writer) {
 
 const Encoded& Exchange::form_of(Shared& shared) {
     std::lock_guard guard(forms_mutex_);
-    if (!shared.published) {
+    while (!shared.published) {
+        if (shared.object == nullptr) throw Error("the object is gone");
         Object& object = *shared.object;
-        while (!shared.published) {
-            if (graph::state_of(object) == State::ready) {
+        switch (graph::state_of(object)) {
+            case State::ready: {
                 detail::Writer writer;
                 object.type->encode(object.content.value, writer);
                 shared.published = seal(writer);
-            } else {
-                shared.published = graph::copy_encoded(object);
+                break;
             }
+            case State::encoded:
+            case State::decoding: shared.published = graph::copy_encoded(object); break;
+            // Its decoding may have failed since the place was told.
+            case State::failed: throw Error(graph::failure_of(object)->sentence());
+            default: throw Error("the object is not there yet");
         }
     }
     return *shared.published;

@@ -87,6 +87,14 @@ Cluster::Cluster(std::unique_ptr<native::MpiSession> mpi, const Settings& settin
     (void)mpi_->allgather({});
 }
 
+Cluster::Cluster(std::unique_ptr<UcxTransport> transport, Meeting meeting, std::size_t arena_bytes)
+    : arena_(std::make_unique<store::Arena>(arena_bytes)),
+      transport_(std::move(transport)),
+      meeting_(std::move(meeting)),
+      hellos_(ranks()),
+      hosts_(ranks(), host_name()),
+      peer_arenas_(ranks()) {}
+
 Cluster::~Cluster() = default;
 
 void Cluster::start(Delegate& delegate) {
@@ -97,7 +105,7 @@ bool Cluster::finish(Time deadline) {
     const bool all_said = transport_->leave(deadline);
     transport_.reset();
     if (!all_said) return false;
-    mpi_->finalize();
+    if (mpi_) mpi_->finalize();
     return true;
 }
 

@@ -34,6 +34,8 @@ class Cluster {
 public:
     Cluster(std::unique_ptr<native::MpiSession> mpi, const Settings& settings,
             std::size_t arena_bytes, std::span<const std::byte> hello);
+    /// Without MPI, for ranks inside one process (see loopback.hpp): who there is, is in `meeting`.
+    Cluster(std::unique_ptr<UcxTransport> transport, Meeting meeting, std::size_t arena_bytes);
     /// Leaves MPI alone: without finish() the process should end by abandon().
     ~Cluster();
     Cluster(const Cluster&) = delete;

@@ -109,9 +109,13 @@ public:
     template <class T>
     [[nodiscard]] T get() {
         static_assert(std::is_trivially_copyable_v<T>);
-        T value;
-        std::memcpy(&value, bytes(sizeof value).data(), sizeof value);
-        return value;
+        if constexpr (std::is_same_v<T, bool>) {
+            return get<std::uint8_t>() != 0;  // a bool of any other byte is no bool
+        } else {
+            T value;
+            std::memcpy(&value, bytes(sizeof value).data(), sizeof value);
+            return value;
+        }
     }
     [[nodiscard]] std::span<const std::byte> bytes(std::size_t size) {
         if (size > left_.size()) throw Error("a record ends too early");

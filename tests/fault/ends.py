@@ -20,10 +20,24 @@ import tempfile
 import threading
 import time
 
-READY_SECONDS = 40   # to start on a busy machine
+# On a machine that does nothing else; see patience().
+READY_SECONDS = 20   # to start
 END_SECONDS = 5      # from the fault to the last process's end
 STOP_SECONDS = 10    # the same where a silence has to be noticed first
+LEFT_SECONDS = 2     # until what others are just making or removing is not taken for left
 NODE = re.escape(socket.gethostname())
+
+
+def patience(seconds):
+    """So much time as the seconds are worth beside what else runs on this machine."""
+    return seconds * (1 + os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
+def name_of(pid):
+    try:
+        return pathlib.Path(f'/proc/{pid}/cmdline').read_bytes().split(b'\0')[0].decode()
+    except OSError:
+        return 'that has just ended'
 
 
 class Job:
@@ -66,8 +80,9 @@ class Job:
                 self.ready.set()
 
     def wait_until_ready(self):
-        if not self.ready.wait(READY_SECONDS):
-            self.fail(f'was not ready in {READY_SECONDS} s')
+        seconds = patience(READY_SECONDS)
+        if not self.ready.wait(seconds):
+            self.fail(f'was not ready in {seconds:.0f} s')
 
     def processes(self):
         """All that live and have this job's mark in their environment, mpirun included."""
@@ -82,19 +97,24 @@ class Job:
         return found
 
     def wait_until_gone(self, seconds, but=()):
-        end = time.monotonic() + seconds
+        begin = time.monotonic()
         while left := [pid for pid in self.processes() if pid not in but]:
-            if time.monotonic() > end:
-                names = [pathlib.Path(f'/proc/{pid}/cmdline').read_bytes().split(b'\0')[0].decode()
-                         for pid in left if os.path.exists(f'/proc/{pid}')]
-                self.fail(f'{seconds} s after its end there are still processes {left} {names}')
-            if self.mpirun.poll() is None or left:
-                try:
-                    self.mpirun.wait(0.05)
-                except subprocess.TimeoutExpired:
-                    pass
+            waited = time.monotonic() - begin
+            if waited > patience(seconds):
+                names = [name_of(pid) for pid in left]
+                self.fail(f'{waited:.1f} s after its end has processes {left} {names}')
+            self.mpirun.poll()  # nobody else reaps it
+            time.sleep(0.05)
 
     def check_nothing_left(self):
+        """What others make beside this may look left for a moment."""
+        end = time.monotonic() + patience(LEFT_SECONDS)
+        while left := self.left():
+            if time.monotonic() > end:
+                self.fail(f'left behind: {left}')
+            time.sleep(0.1)
+
+    def left(self):
         left = [str(path) for path in self.temporary.rglob('*')]
         left += [str(path) for path in self.scratch.glob('vader_segment*')]
         left += [str(path) for path in self.scratch.glob('status.part')]
@@ -107,8 +127,7 @@ class Job:
         for name in set(os.listdir('/dev/shm')) - self.segments_before - mapped:
             if not name.startswith(('mobula-', 'vader_segment')):  # of tests beside this one
                 left.append('/dev/shm/' + name)
-        if left:
-            self.fail(f'left behind: {left}')
+        return left
 
     def check_status(self, code, reason=None):
         if not self.status_file.exists():
@@ -120,12 +139,12 @@ class Job:
             self.fail(f'the status file says {lines} and nothing like {reason}')
 
     def check_output(self, pattern):
-        self.reader.join(5)
+        self.reader.join(patience(END_SECONDS))
         if not re.search(pattern, self.output):
             self.fail(f'nothing it printed is like {pattern}')
 
     def check_code(self, code):
-        self.mpirun.wait(END_SECONDS)  # gone from /proc is not yet reaped
+        self.mpirun.wait(patience(END_SECONDS))  # gone from /proc is not yet reaped
         if self.mpirun.returncode != code:
             self.fail(f'mpirun ended with {self.mpirun.returncode} and not {code}')
 
@@ -283,7 +302,7 @@ def main():
     job = Job(arguments, ranks, program, recover, variables)
     try:
         way(job, ranks)
-        job.mpirun.wait(5)
+        job.mpirun.wait(patience(END_SECONDS))
         job.check_nothing_left()
     finally:
         job.clean_up()

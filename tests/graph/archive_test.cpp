@@ -42,6 +42,13 @@ std::size_t largest_allocation = 0;
 
 }  // namespace
 
+// The thread sanitizer bears no operators beside its own; under it, allocations are not watched.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MOBULA_UNWATCHED
+#endif
+#endif
+#if !defined(MOBULA_UNWATCHED) && !defined(__SANITIZE_THREAD__)
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
     largest_allocation = std::max(largest_allocation, bytes);
     if (void* const memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
@@ -49,6 +56,7 @@ std::size_t largest_allocation = 0;
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#endif
 
 namespace mobula {
 namespace {

@@ -2,7 +2,8 @@
 
 // Goal: a task is ready exactly once, whenever and wherever its inputs arrive; failures of inputs
 // are found and passed on; scopes tell children of a cancelled parent. Method: every order of
-// arrival, before and after the task begins to wait, then arrivals from threads.
+// arrival, before and after the task begins to wait, then arrivals from threads, then random graphs
+// that are built while they run.
 
 #include "graph/task.hpp"
 
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -146,6 +148,92 @@ TEST(tasks, are_ready_once_when_threads_race) {
         const bool at_once = await_inputs(each.task, false, events);
         for (std::thread& thread : threads) thread.join();
         ASSERT_EQ(made_ready.load() + (at_once ? 1 : 0), 1);
+    }
+}
+
+/// A task of a random graph: which one it is, and up to four results of earlier ones.
+struct Step {
+    std::size_t number = 0;
+    std::vector<Input> input;
+};
+struct RandomGraph {
+    std::vector<Task*> ready;
+    std::vector<int> runs;
+};
+RandomGraph* graph = nullptr;
+
+const FunctionInfo step_info{[] { return std::string("step"); },
+                             sizeof(Step),
+                             1,
+                             false,
+                             result_types,
+                             [](detail::Task&, void*, void*) {},
+                             [](void* place, detail::InputVisitor visitor, void* context) {
+                                 for (Input& input : static_cast<Step*>(place)->input)
+                                     visitor(input, context);
+                             },
+                             [](const void*, detail::Writer&) {},
+                             [](detail::Reader&, void*) {},
+                             [](void* place) noexcept {
+                                 for (const Input& input : static_cast<Step*>(place)->input)
+                                     CellPtr{input.cell};
+                                 static_cast<Step*>(place)->~Step();
+                             },
+                             nullptr};
+
+const InputEvents step_events{[](detail::Waiter& waiter) noexcept {
+                                  Task& task = *static_cast<Input&>(waiter).task;
+                                  if (arrived(task)) graph->ready.push_back(&task);
+                              },
+                              [](Object&, bool) { FAIL() << "no other rank knows the object"; }};
+
+/// One of the ready tasks runs, when all its inputs are there, and is freed.
+void run_one(std::size_t which) {
+    Task& task = *graph->ready[which];
+    graph->ready[which] = graph->ready.back();
+    graph->ready.pop_back();
+    auto& step = *static_cast<Step*>(arguments(task));
+    for (const Input& input : step.input) {
+        ASSERT_EQ(state_of(Object::of(*input.cell)), State::ready) << "an input is not there";
+    }
+    ++graph->runs[step.number];
+    finish(*task.result);
+    destroy_arguments(task);
+    free_task(task);
+}
+
+TEST(tasks, of_random_graphs_run_once_after_their_inputs_and_leave_nothing) {
+    constexpr std::size_t steps = 400;
+    for (unsigned seed = 0; seed < 50; ++seed) {
+        std::mt19937 random(seed);
+        RandomGraph all;
+        graph = &all;
+        all.runs.resize(steps);
+        const std::uint64_t disposed_before = test::objects_disposed;
+        std::vector<CellPtr> refs(steps);  // of which the caller drops many while tasks wait
+        for (std::size_t number = 0; number < steps; ++number) {
+            Task& task = *new_task(step_info, 2);
+            auto& step = *new (arguments(task)) Step{number, {}};
+            std::vector<CellPtr*> living;
+            for (CellPtr& ref : refs) {
+                if (ref) living.push_back(&ref);
+            }
+            step.input.resize(living.empty() ? 0 : random() % 5);
+            for (Input& input : step.input) {
+                input.cell = CellPtr(*living[random() % living.size()]).release();
+            }
+            refs[number] = CellPtr(task.result);
+            if (await_inputs(task, false, step_events)) all.ready.push_back(&task);
+            if (random() % 2 == 0) refs[random() % (number + 1)] = {};
+            while (!all.ready.empty() && random() % 2 == 0) run_one(random() % all.ready.size());
+        }
+        while (!all.ready.empty()) run_one(random() % all.ready.size());
+        for (const int runs : all.runs) ASSERT_EQ(runs, 1) << "seed " << seed;
+        std::uint64_t kept = 0;
+        for (const CellPtr& ref : refs) kept += ref ? 1 : 0;
+        ASSERT_EQ(test::objects_disposed - disposed_before, steps - kept) << "seed " << seed;
+        refs.clear();
+        ASSERT_EQ(test::objects_disposed - disposed_before, steps) << "seed " << seed;
     }
 }
 

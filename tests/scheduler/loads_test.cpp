@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Goal: a rank gets as much work ahead as its tasks' run times say, no count goes wrong, and work
-// is asked back from the longest queue only. Method: single cases, then long random sequences of
-// legal events against plain counts.
+// is asked back from the longest queue only. Method: single cases, every order of a few legal
+// events, then long random sequences of them, against plain counts.
 
 #include "scheduler/loads.hpp"
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
+#include <string>
 #include <vector>
 
 namespace mobula::scheduler {
@@ -145,6 +147,91 @@ TEST(loads, count_right_in_long_random_sequences) {
             ASSERT_LE(sent[at], Loads::ahead_max);
         }
     }
+}
+
+/// Loads of three ranks and, counted apart, what they must say.
+struct Counted {
+    Loads loads{self, {1, 1, 1}, window_ns};
+    std::array<std::uint32_t, 3> sent{};
+    std::array<bool, 3> lost{}, recalling{};
+};
+
+std::string complaint(Counted counted) {
+    bool any_room = false;
+    for (const Rank rank : {other, third}) {
+        const std::size_t at = index(rank);
+        if (counted.loads.sent_to(rank) != counted.sent[at]) return "the count is wrong";
+        if (counted.sent[at] > Loads::ahead_max) return "a queue has no bound";
+        const bool room = counted.loads.room(rank);
+        if (room && counted.lost[at]) return "the dead get work";
+        if (counted.sent[at] == 0 && !room && !counted.lost[at]) return "an idle rank gets none";
+        if (counted.loads.wants_more(rank) && !room) return "more is wanted than there is room for";
+        any_room = any_room || room;
+    }
+    const auto next = counted.loads.next_with_room();
+    if (next.has_value() != any_room) return "room is there and not found, or the other way round";
+    if (next && !counted.loads.room(*next)) return "a rank without room is in turn";
+    return "";
+}
+
+void every_order(const Counted& now, int events, std::size_t& seen) {
+    ASSERT_EQ(complaint(now), "");
+    ++seen;
+    if (events == 0) return;
+    const auto go = [&](auto&& event) {
+        if (testing::Test::HasFatalFailure()) return;
+        Counted next = now;
+        event(next);
+        every_order(next, events - 1, seen);
+    };
+    for (const Rank rank : {other, third}) {
+        const std::size_t at = index(rank);
+        if (now.loads.room(rank)) {
+            go([&](Counted& next) {
+                next.loads.sent(rank);
+                ++next.sent[at];
+            });
+        }
+        if (now.sent[at] > 0) {
+            for (const std::uint32_t ns : {0U, 100'000U, 4'000'000'000U}) {
+                go([&](Counted& next) {
+                    next.loads.done(rank, ns);
+                    --next.sent[at];
+                });
+            }
+            go([&](Counted& next) {
+                next.loads.returned(rank);
+                --next.sent[at];
+            });
+        }
+        if (now.recalling[at]) {
+            go([&](Counted& next) {
+                next.loads.recalled(rank);
+                next.recalling[at] = false;
+            });
+        }
+        if (!now.lost[at]) {
+            go([&](Counted& next) {
+                next.loads.lost(rank);
+                next.lost[at] = true;
+            });
+        }
+    }
+    go([&](Counted& next) {
+        const auto recall = next.loads.recall();
+        if (!recall) return;
+        const std::size_t at = index(recall->from);
+        EXPECT_FALSE(next.recalling[at]) << "asked twice";
+        EXPECT_GT(recall->count, 0U);
+        EXPECT_LT(recall->count, next.sent[at]) << "one is running";
+        next.recalling[at] = true;
+    });
+}
+
+TEST(loads, count_right_in_every_order) {
+    std::size_t seen = 0;
+    every_order({}, 6, seen);
+    EXPECT_GT(seen, 10'000U);
 }
 
 }  // namespace

@@ -171,12 +171,68 @@ TEST(Ledger, AWaitingTaskLendsItsCpus) {
     EXPECT_TRUE(ledger.idle());
 }
 
+using Held = std::vector<std::pair<Amounts, std::vector<unsigned>>>;
+
+/// What is wrong with a ledger that has given out just this; empty if nothing is.
+std::string complaint(const Ledger& ledger, const Held& held) {
+    Amounts sum;
+    std::map<unsigned, std::int64_t> load;
+    for (const auto& [demand, gpus] : held) {
+        sum += demand;
+        for (const unsigned gpu : gpus) load[gpu] += std::min(demand.gpus(), Amounts::one);
+    }
+    if (!fits(ledger.total(), sum)) return "more is given than there is";
+    const auto gpus = static_cast<std::size_t>(ledger.total().gpus() / Amounts::one);
+    for (const auto& [gpu, used] : load) {
+        if (gpu >= gpus) return "there is no such GPU";
+        if (used > Amounts::one) return "a GPU is given twice";
+    }
+    sum += ledger.free();
+    return sum == ledger.total() ? "" : "given and free are not all there is";
+}
+
+/// Every order of so many more events: each demand, and the end of each that is held.
+void every_order(const Ledger& ledger, const Held& held, int events, std::size_t& seen) {
+    static const Amounts demands[]{Amounts(1, 0), Amounts(0.5, 0.5), Amounts(0, 1), Amounts(0, 2),
+                                   Amounts(2, 0.5)};
+    ASSERT_EQ(complaint(ledger, held), "");
+    ++seen;
+    if (held.empty()) {
+        ASSERT_TRUE(ledger.idle() && ledger.has(ledger.total()));
+    }
+    if (events == 0) return;
+    for (const Amounts& demand : demands) {
+        Ledger next = ledger;
+        auto gpus = next.try_acquire(demand);
+        ASSERT_EQ(gpus.has_value(), ledger.has(demand));
+        if (!gpus) continue;
+        Held more = held;
+        more.emplace_back(demand, *gpus);
+        every_order(next, more, events - 1, seen);
+        if (testing::Test::HasFatalFailure()) return;
+    }
+    for (std::size_t i = 0; i < held.size(); ++i) {
+        Ledger next = ledger;
+        next.release(held[i].first, held[i].second);
+        Held less = held;
+        less.erase(less.begin() + static_cast<std::ptrdiff_t>(i));
+        every_order(next, less, events - 1, seen);
+        if (testing::Test::HasFatalFailure()) return;
+    }
+}
+
+TEST(Ledger, CountsRightInEveryOrderOfTakingAndGivingBack) {
+    std::size_t seen = 0;
+    every_order(Ledger(Amounts(2, 2)), {}, 6, seen);
+    EXPECT_GT(seen, 5000U);
+}
+
 TEST(Ledger, NeverGivesMoreThanThereIs) {
     std::mt19937 random(7);
     const Amounts total(8, 4, {{"disk", 3}});
     for (int run = 0; run < 20; ++run) {
         Ledger ledger(total);
-        std::vector<std::pair<Amounts, std::vector<unsigned>>> held;
+        Held held;
         for (int step = 0; step < 2000; ++step) {
             if (!held.empty() && random() % 2 == 0) {
                 const std::size_t which = random() % held.size();
@@ -191,18 +247,7 @@ TEST(Ledger, NeverGivesMoreThanThereIs) {
                 ASSERT_EQ(got.has_value(), expected);
                 if (got) held.emplace_back(demand, std::move(*got));
             }
-            Amounts sum;
-            std::map<unsigned, std::int64_t> load;
-            for (const auto& [demand, gpus] : held) {
-                sum += demand;
-                for (const unsigned gpu : gpus) {
-                    load[gpu] += std::min(demand.gpus(), Amounts::one);
-                }
-            }
-            ASSERT_TRUE(fits(total, sum));
-            for (const auto& [gpu, used] : load) ASSERT_TRUE(gpu < 4 && used <= Amounts::one);
-            sum += ledger.free();
-            ASSERT_EQ(sum, total);
+            ASSERT_EQ(complaint(ledger, held), "");
         }
     }
 }

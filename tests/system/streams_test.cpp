@@ -129,6 +129,8 @@ void errors(unsigned rank) {
                                                    "the next of a stream whose task threw");
         check_contains(text, "enough", "the error of a stream");
     }
+    thrown<Infeasible>([] { const Stream<int> never = remote<count>({.gpus = 1000}, 3); },
+                       "a stream that can be made nowhere");
     // Nothing comes in time, and then it does.
     const Ref<int> start = remote<run_until_cancelled>(on(rank));
     Stream<int> late = remote<doubled>(on(rank), start, 3);
