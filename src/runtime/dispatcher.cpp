@@ -19,7 +19,7 @@ using wire::RecordWriter;
 
 namespace {
 
-enum Flags : std::uint8_t { has_options = 1, plain_arguments = 2 };
+enum Flags : std::uint8_t { has_options = 1, plain_arguments = 2, stays_there = 4 };
 
 enum class Form : std::uint8_t { plain, encoded, located, failed };
 
@@ -113,8 +113,9 @@ void Dispatcher::place(Task& task) {
             std::max_element(bytes.ranks.begin(), bytes.ranks.end(),
                              [](const auto& a, const auto& b) { return a.second < b.second; });
         if (most->second >= engine_.options.locality_bytes) {
-            if (most->first != network_.self()) return send(task, most->first);
+            // Nor is it taken back from there: its bytes would have to come along.
             task.bound = true;
+            if (most->first != network_.self()) return send(task, most->first);
             return engine_.run_here(task);
         }
     }
@@ -137,7 +138,8 @@ void Dispatcher::place(Task& task) {
 /// Function, key, options, arguments. An actor's call names the actor in front.
 void Dispatcher::write_task(Task& task, Rank to, RecordWriter& record) {
     const std::size_t flags_at = record.size();
-    std::uint8_t flags = 0;
+    const bool call = task.actor != nullptr || task.info->actor != nullptr;
+    std::uint8_t flags = task.bound && !call ? stays_there : 0;
     record.put(flags).put(engine_.functions.index_of(*task.info)).put(task.key);
     if (task.extra != nullptr) {
         flags |= has_options;
@@ -219,6 +221,7 @@ void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
     const auto key = reader.get<TaskKey>();
     Task& task = *graph::new_task(*info, 1);
     task.foreign = true;
+    task.bound = (flags & stays_there) != 0;
     task.where = from;
     task.key = key;
     if ((flags & has_options) != 0) {

@@ -97,7 +97,7 @@ Task* Team::take_any() {
 
 Task* Team::take_foreign(Rank owner, std::size_t count) {
     return fixed_.remove(count, [&](const Task& task) {
-        if (!task.foreign || task.where != owner) return false;
+        if (!task.foreign || task.bound || task.where != owner) return false;
         // A call of an actor is counted by its actor, a task with demands holds them already, and
         // a wish for a place was granted here: these stay.
         const graph::TaskExtra* const extra = task.extra;
