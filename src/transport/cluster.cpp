@@ -89,7 +89,8 @@ Cluster::Cluster(std::unique_ptr<native::MpiSession> mpi, const Settings& settin
 
 Cluster::~Cluster() = default;
 
-void Cluster::start(Delegate& delegate) {
+void Cluster::start(Delegate& delegate, std::chrono::milliseconds dead_after) {
+    meeting_.declared_dead_after = dead_after;
     transport_->start(meeting_, {arena_->base(), arena_->bytes()}, delegate);
 }
 
