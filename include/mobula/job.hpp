@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -16,6 +17,23 @@ struct Job {
     unsigned ranks = 1;
     unsigned nodes = 1;
 };
+
+/// What the calling rank has done so far, in sums that only grow. Bytes count where they arrive;
+/// what is mapped from another rank of the same node does not move.
+struct Statistics {
+    std::uint64_t tasks_run = 0;       ///< on this rank, whoever submitted them; also actors' calls
+    std::uint64_t tasks_sent = 0;      ///< to other ranks
+    std::uint64_t tasks_received = 0;  ///< from other ranks
+    std::uint64_t values_mapped = 0;   ///< blocks that are read where they lie
+    std::uint64_t bytes_fetched = 0;   ///< of large objects
+    std::uint64_t bytes_received = 0;  ///< of messages, which also carry small values
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t messages_received = 0;
+    std::uint64_t messages_sent = 0;
+};
+
+/// Needs a running engine; thread-safe. To have those of another rank, ask in a task there.
+[[nodiscard]] Statistics statistics();
 
 /// Runs the engine on every rank of the job, and `driver` on rank 0 like a task; returns when the
 /// job is over. The return value of main: on rank 0 the driver's, 1 after an exception, 2 after

@@ -237,7 +237,10 @@ void share_cpus(std::span<const Devices> ranks, const std::vector<std::size_t>& 
     }
     double cpus = static_cast<double>(std::max<std::size_t>(all.size(), 1));
     if (quota) cpus = std::min(cpus, std::ceil(*quota));
-    for (const std::size_t rank : members) shares[rank].crowded = workers > cpus;
+    for (const std::size_t rank : members) {
+        shares[rank].crowded = workers > cpus;
+        shares[rank].workers_per_cpu = workers / cpus;
+    }
 }
 
 void share_gpus(std::span<const Devices> ranks, const std::vector<std::size_t>& members,

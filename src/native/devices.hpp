@@ -48,6 +48,7 @@ struct Devices {
 struct Share {
     unsigned workers = 1;
     bool crowded = false;        ///< the workers of the node's ranks are more than its CPUs
+    double workers_per_cpu = 0;  ///< of the whole node
     std::vector<unsigned> gpus;  ///< CUDA's numbers on this rank
 };
 

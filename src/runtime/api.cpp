@@ -369,3 +369,22 @@ void yield_worker() {
 }
 
 }  // namespace mobula::detail
+
+namespace mobula {
+
+Statistics statistics() {
+    runtime::Engine& engine = runtime::Engine::current();
+    const runtime::Exchange::Sums sums = engine.exchange.sums();
+    const transport::Counters counters = engine.network.transport().counters();
+    return {engine.tasks_run.load(std::memory_order_relaxed),
+            engine.dispatcher.tasks_sent(),
+            engine.dispatcher.tasks_received(),
+            sums.values_mapped,
+            sums.bytes_pulled,
+            counters.bytes_received,
+            counters.bytes_sent,
+            counters.messages_received,
+            counters.messages_sent};
+}
+
+}  // namespace mobula

@@ -110,8 +110,9 @@ void Dispatcher::place(Task& task) {
             std::max_element(bytes.ranks.begin(), bytes.ranks.end(),
                              [](const auto& a, const auto& b) { return a.second < b.second; });
         if (most->second >= engine_.options.locality_bytes) {
-            if (most->first != network_.self()) return send(task, most->first);
+            // Nor is it taken back from there: its bytes would have to come along.
             task.bound = true;
+            if (most->first != network_.self()) return send(task, most->first);
             return engine_.run_here(task);
         }
     }
@@ -134,7 +135,8 @@ void Dispatcher::place(Task& task) {
 /// Function, key, options, arguments. An actor's call names the actor in front.
 void Dispatcher::write_task(Task& task, RecordWriter& record) {
     const std::size_t flags_at = record.size();
-    std::uint8_t flags = 0;
+    const bool call = task.actor != nullptr || task.info->actor != nullptr;
+    std::uint8_t flags = task.bound && !call ? bound : 0;
     record.put(flags).put(engine_.functions.index_of(*task.info)).put(task.key);
     if (task.extra != nullptr && only_placed(task)) {
         flags |= bound;

@@ -34,6 +34,7 @@ using graph::FailurePtr;
 struct Peer {
     std::uint32_t workers = 1;
     bool crowded = false;        ///< the ranks of its node have more workers than CPUs
+    double workers_per_cpu = 0;  ///< of its node
     std::vector<unsigned> gpus;  ///< CUDA's numbers there
     scheduler::Amounts resources;
 };

@@ -85,7 +85,8 @@ constexpr std::array rows{
     number("heartbeat_ms", &Options::heartbeat_ms, Form::milliseconds, 10, 60000,
            "time between signs of life"),
     number("dead_after_ms", &Options::dead_after_ms, Form::milliseconds, 100, 3.6e6,
-           "silence after which a rank is declared dead; at least two heartbeats"),
+           "silence after which a rank is declared dead; at least two heartbeats. When not set, "
+           "longer on nodes with more than two workers per CPU"),
     other("verb", &Options::verb, Form::word, "map, get or push",
           "how large objects move between ranks, for tests; empty: the best way per rank"),
     other("log_level", &Options::log_level, Form::word, "debug, info, warning, error or off",

@@ -36,7 +36,7 @@ private:
     Engine& engine_;
     std::mutex mutex_;
     std::uint64_t seen_ = 0;
-    Time since_{};
+    Time since_ = Clock::now();
     bool asking_ = false;
     bool any_moves_ = false;
     std::size_t answers_ = 0;

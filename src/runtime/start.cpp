@@ -72,6 +72,7 @@ std::vector<runtime::Peer> read_hellos(transport::Cluster& cluster,
         runtime::Peer& peer = peers[rank];
         peer.workers = shares[rank].workers;
         peer.crowded = shares[rank].crowded;
+        peer.workers_per_cpu = shares[rank].workers_per_cpu;
         peer.gpus = shares[rank].gpus;
         if (gpus[rank] >= 0) {
             peer.gpus.resize(static_cast<std::size_t>(gpus[rank]));
@@ -80,6 +81,16 @@ std::vector<runtime::Peer> read_hellos(transport::Cluster& cluster,
         peer.resources += scheduler::Amounts(peer.workers, static_cast<double>(peer.gpus.size()));
     }
     return peers;
+}
+
+/// How many times longer than usual a rank may be silent. Where many threads wait for a CPU, a rank
+/// may well not run for some seconds, and is not dead. The fullest node decides, on all ranks the
+/// same, since everybody watches neighbours on other nodes.
+double patience(const std::vector<runtime::Peer>& peers) {
+    constexpr double usual = 2;  // workers per CPU
+    double fullest = usual;
+    for (const runtime::Peer& peer : peers) fullest = std::max(fullest, peer.workers_per_cpu);
+    return fullest / usual;
 }
 
 int call_driver(int (*driver)(Job&), Job& job, std::string& reason) {
@@ -115,6 +126,13 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
     options.workers = own.workers;
     if (options.spin_us < 0) options.spin_us = own.crowded ? 0 : spin_us_default;
 
+    std::chrono::milliseconds dead_after = settings.declared_dead_after;
+    if (!options.origins.contains("dead_after_ms")) {
+        dead_after = std::chrono::milliseconds(static_cast<std::int64_t>(
+            static_cast<double>(options.dead_after_ms) * patience(peers)));
+        options.dead_after_ms = dead_after.count();
+    }
+
     Job job;
     job.arguments.assign(argv, argv + argc);
     job.ranks = static_cast<unsigned>(cluster->ranks());
@@ -127,7 +145,7 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
     {
         const auto engine =
             std::make_unique<Engine>(options, *cluster, std::move(peers), std::move(functions));
-        cluster->start(*engine);
+        cluster->start(*engine, dead_after);
         // What tasks print on other ranks comes to the driver's terminal, line by line.
         std::optional<runtime::OutputCapture> output;
         if (!leads && options.forward_output) {

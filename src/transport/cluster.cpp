@@ -97,7 +97,8 @@ Cluster::Cluster(std::unique_ptr<UcxTransport> transport, Meeting meeting, std::
 
 Cluster::~Cluster() = default;
 
-void Cluster::start(Delegate& delegate) {
+void Cluster::start(Delegate& delegate, std::chrono::milliseconds dead_after) {
+    meeting_.declared_dead_after = dead_after;
     transport_->start(meeting_, {arena_->base(), arena_->bytes()}, delegate);
 }
 

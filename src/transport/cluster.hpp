@@ -57,8 +57,10 @@ public:
         return peer_arenas_[index(peer)].get();
     }
 
-    /// Starts the transport; `delegate` is borrowed for the life of this object.
-    void start(Delegate& delegate);
+    /// Starts the transport; `delegate` is borrowed for the life of this object. `dead_after`,
+    /// the same on all ranks, takes the place of the setting unless it is 0: only the meeting tells
+    /// how busy the nodes are.
+    void start(Delegate& delegate, std::chrono::milliseconds dead_after = {});
     [[nodiscard]] Transport& transport() noexcept { return *transport_; }
 
     /// The clean end, when all ranks are alive and all call it: says goodbye, closes the transport

@@ -143,6 +143,7 @@ struct Meeting {
     std::vector<Node> nodes;                        ///< per rank
     std::vector<Incarnation> incarnations;          ///< per rank
     std::vector<bool> mapped;  ///< per rank: its arena is mapped here, so its verb is `map`
+    std::chrono::milliseconds declared_dead_after{0};  ///< 0: by the settings
 };
 
 }  // namespace mobula::transport

@@ -88,10 +88,14 @@ void UcxTransportImpl::start(const Meeting& meeting, ArenaView arena, Delegate& 
         if (settings_.force_verb == "get") verbs_[r] = Verb::get;
         if (settings_.force_verb == "push") verbs_[r] = Verb::push;
     }
-    membership_.emplace(self_, meeting.nodes, meeting.incarnations,
-                        MembershipLimits{settings_.heartbeat, settings_.declared_dead_after,
-                                         settings_.join_within, settings_.neighbours},
-                        Clock::now());
+    const auto dead_after = meeting.declared_dead_after.count() != 0
+                                ? meeting.declared_dead_after
+                                : settings_.declared_dead_after;
+    membership_.emplace(
+        self_, meeting.nodes, meeting.incarnations,
+        MembershipLimits{settings_.heartbeat, dead_after,
+                         std::max(settings_.join_within, 2 * dead_after), settings_.neighbours},
+        Clock::now());
     net_.worker().on_message(static_cast<unsigned>(MessageId::batch), &on_batch, this);
     net_.worker().on_message(static_cast<unsigned>(MessageId::control), &on_control, this);
     net_.worker().on_message(static_cast<unsigned>(MessageId::chunk), &on_chunk, this);

@@ -86,7 +86,7 @@ on() { "$cluster" exec "$@"; }
 user() { timeout -k 5 "${deadline_s:-90}" "$cluster" exec --user "$1" head "${@:2}"; }
 
 # try NAME [COMMAND...]: a check of that name (its function, if no command is given), then an empty
-# queue and whole nodes, so that a failing one does not fail the next.
+# queue and whole and clean nodes, so that a failing one does not fail the next.
 try() {
     check "$1" "${@:$(($# > 1 ? 2 : 1))}"
     local node
@@ -94,6 +94,10 @@ try() {
         on head sh -c 'scancel -f -u alice; scancel -f -u bob' 2>/dev/null || true
         for node in n1 n2 n3; do "$cluster" heal $node; done
         until_deadline 60 idle || true
+        for node in n1 n2 n3; do on $node bash -c "$wipe" - "$MOBULA_CLUSTER_DIR"; done
     }
 }
+# By owner, since what the hosts share may be bound into /tmp.
+wipe='pkill -KILL -u alice,bob; find /dev/shm /tmp "$1/local/pmix" -xdev -mindepth 1 \
+    \( -user alice -o -user bob \) -delete; true'
 idle() { [ "$(on head sinfo -h -p low -o %D:%T)" = 3:idle ]; }

@@ -190,6 +190,7 @@ TEST(Shares, MoreRanksThanCpusAreCrowded) {
     for (const Share& share : share_devices(ranks, std::vector(64, Node{}), automatic)) {
         EXPECT_EQ(share.workers, 1U);
         EXPECT_TRUE(share.crowded);
+        EXPECT_EQ(share.workers_per_cpu, 32);
     }
 }
 

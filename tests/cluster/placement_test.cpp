@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: tasks run where their bytes are, and work that one rank submits spreads over all nodes.
+// Method: the engine's own sums on every rank before and after; every answer is checked. Needs
+// three ranks or more, each on a node of its own. Prints what it counted.
+#include <chrono>
+#include <cstdio>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "support/checks.hpp"
+
+namespace {
+
+using namespace mobula;
+using namespace mobula::testing;
+
+using Numbers = Array<std::uint64_t>;
+
+constexpr std::size_t megabyte = std::size_t{1} << 20U;
+constexpr std::size_t objects = 24;
+constexpr std::size_t tasks = 600;
+constexpr auto work = std::chrono::milliseconds(2);
+
+Numbers make(std::uint64_t first) {
+    Numbers numbers({megabyte / sizeof(std::uint64_t)});
+    std::iota(numbers.mutable_data(), numbers.mutable_data() + numbers.size(), first);
+    return numbers;
+}
+std::uint64_t sum_of(std::uint64_t first) {
+    const std::uint64_t count = megabyte / sizeof(std::uint64_t);
+    return count * first + count * (count - 1) / 2;
+}
+
+struct Answer {
+    std::uint64_t sum = 0;
+    unsigned rank = 0;
+};
+Answer add_up(const Numbers& numbers) {
+    return {std::accumulate(numbers.data(), numbers.data() + numbers.size(), std::uint64_t{0}),
+            rank()};
+}
+
+std::uint64_t add_up_thrice(const Numbers& a, const Numbers& b, const Numbers& c) {
+    return add_up(a).sum + add_up(b).sum + add_up(c).sum;
+}
+
+/// Sleeps and does not burn: nodes that share one machine's CPUs must all be able to work.
+unsigned busy(int) {
+    std::this_thread::sleep_for(work);
+    return rank();
+}
+
+Statistics own_statistics() { return statistics(); }
+
+std::vector<Statistics> everywhere() {
+    std::vector<Ref<Statistics>> refs;
+    for (unsigned r = 0; r < ranks(); ++r) refs.push_back(remote<own_statistics>(on(r)));
+    std::vector<Statistics> all;
+    for (const auto& ref : refs) all.push_back(get(ref));
+    return all;
+}
+
+std::uint64_t moved(const std::vector<Statistics>& before, const std::vector<Statistics>& after) {
+    std::uint64_t bytes = 0;
+    for (std::size_t r = 0; r < before.size(); ++r) {
+        bytes += after[r].bytes_fetched - before[r].bytes_fetched;
+        bytes += after[r].bytes_received - before[r].bytes_received;
+    }
+    return bytes;
+}
+
+/// Objects on the second node: the tasks that need them run there, and no bytes of them move.
+void tasks_go_to_their_bytes() {
+    const unsigned home = 1;
+    std::vector<Ref<Numbers>> made;
+    for (std::uint64_t i = 0; i < objects; ++i) made.push_back(remote<make>(on(home), i));
+    wait(made, made.size());
+    const auto before = everywhere();
+    std::vector<Ref<Answer>> answers;
+    for (const auto& numbers : made) answers.push_back(remote<add_up>(numbers));
+    for (std::uint64_t i = 0; i < objects; ++i) {
+        const Answer answer = get(answers[i]);
+        check_equal(answer.sum, sum_of(i), "the sum of an array");
+        check_equal(answer.rank, home, "the rank of a task whose bytes are on rank 1");
+    }
+    const auto after = everywhere();
+    const std::uint64_t bytes = moved(before, after);
+    std::printf("placement: %zu tasks ran on rank %u, where their %zu MB are; %llu bytes moved\n",
+                objects, home, objects, static_cast<unsigned long long>(bytes));
+    check_equal(after[home].tasks_received - before[home].tasks_received, objects + 1,
+                "the count of tasks that rank 1 was sent");
+    check(bytes < megabyte, "bytes moved although the tasks were sent to them");
+}
+
+/// The same tasks, made to run where the bytes are not: each array moves once, and no more.
+void bytes_move_once() {
+    const unsigned home = 1;
+    const unsigned away = 2;
+    std::vector<Ref<Numbers>> made;
+    for (std::uint64_t i = 0; i < objects; ++i) made.push_back(remote<make>(on(home), i));
+    wait(made, made.size());
+    const auto before = everywhere();
+    std::vector<Ref<std::uint64_t>> sums;
+    for (const auto& it : made) sums.push_back(remote<add_up_thrice>(on(away), it, it, it));
+    for (std::size_t i = 0; i < objects; ++i) {
+        check_equal(get(sums[i]), 3 * sum_of(i), "the sum of a fetched array");
+    }
+    const auto after = everywhere();
+    const std::uint64_t bytes = after[away].bytes_fetched - before[away].bytes_fetched;
+    std::printf("placement: tasks on rank %u that take each array thrice fetched %.2f MB of %zu\n",
+                away, static_cast<double>(bytes) / megabyte, objects);
+    check_equal(bytes, objects * megabyte, "what tasks that take each array thrice fetched");
+    check(moved(before, after) < objects * megabyte * 11 / 10, "more moved than the arrays");
+}
+
+/// All work from the driver: every rank gets its part of it, and almost no bytes move.
+void work_spreads() {
+    const auto before = everywhere();
+    std::vector<Ref<unsigned>> refs;
+    for (std::size_t i = 0; i < tasks; ++i) {
+        refs.push_back(remote<busy>(static_cast<int>(i)));
+    }
+    std::vector<std::size_t> ran(ranks());
+    for (const unsigned where : get(refs)) ++ran[where];
+    const auto after = everywhere();
+    const std::uint64_t bytes = moved(before, after);
+    std::printf("placement: of %zu tasks from rank 0 ran", tasks);
+    for (const std::size_t count : ran) std::printf(" %zu", count);
+    std::printf(" per rank; %llu bytes moved\n", static_cast<unsigned long long>(bytes));
+    for (unsigned r = 0; r < ranks(); ++r) {
+        // All have as many workers, so that a third of an even part says that nobody stood idle
+        // for long, also where a machine is shared.
+        check(ran[r] >= tasks / ranks() / 3, "rank " + std::to_string(r) + " got too little");
+        check(after[r].tasks_run - before[r].tasks_run >= ran[r], "a rank counts too few tasks");
+    }
+    // A task and its result are two small records.
+    check(bytes < tasks * 400, "the tasks moved more than they are");
+}
+
+int driver(Job& job) {
+    check(job.ranks >= 3 && job.nodes == job.ranks, "this needs three nodes of one rank each");
+    tasks_go_to_their_bytes();
+    bytes_move_once();
+    work_spreads();
+    std::printf("placement: all as it should be\n");
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }
