@@ -69,6 +69,7 @@ void queue(benchmark::State& state, Submit submit) {
         }
         const double end = now_seconds();
         check(sum == std::uint64_t{million} * (million - 1) / 2 + million, "the sum of a million");
+        check(bytes <= (256 + 16) * million, "a queued task takes more memory than it may");
         submit_seconds += submitted - start;
         run_seconds += end - submitted;
         state.SetIterationTime(submitted - start);
@@ -95,6 +96,7 @@ void objects(benchmark::State& state) {
         std::uint64_t sum = 0;
         for (const auto& ref : refs) sum += *mobula::view(ref);
         check(sum == std::uint64_t{million} * (million - 1) / 2, "the sum of a million");
+        check(bytes <= 128 * million, "an object takes more memory than it may");
     }
     state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * million));
     state.counters["bytes_each"] = bytes / million;
