@@ -18,6 +18,8 @@ RAY_CASES = [
     '1_n_async_actor_calls_async', 'n_n_async_actor_calls_async',
     'placement_group_create/removal']
 # One operation of ours puts 0.8 GB by Ray's count (0.08 each of the ten in the other case).
+# 256 bytes beyond the arguments of a queued task, which are two numbers or a number and a Ref.
+TASK_BYTES = 272
 GIGABYTES = {'single_client_put_gigabytes': 0.8388608, 'multi_client_put_gigabytes': 0.08388608}
 RAY_GIGABYTES = 1.048576  # Ray counts 100 x 2^20 numbers of 8 bytes as 0.8 GB
 
@@ -54,6 +56,17 @@ def summarise(report):
     return cases
 
 
+def merge_rounds(lines):
+    """One line of several runs of the same pattern program: the best, and the median's median."""
+    best = min(lines, key=lambda line: line['seconds'])
+    merged = dict(best)
+    for key in ('seconds_median', 'us_per_task_median'):
+        merged[key] = statistics.median(line[key] for line in lines)
+    merged['seconds_max'] = max(line['seconds_max'] for line in lines)
+    merged['rounds'] = sum(line['rounds'] for line in lines)
+    return merged
+
+
 def number(value, digits=3):
     if value is None:
         return '-'
@@ -81,6 +94,9 @@ class Figures:
     def __init__(self, results):
         self.parts = {name: part['figures'] for name, part in results['parts'].items()}
         self.labels = list(self.parts.get('micro', {}))
+        # Where others used the CPUs, times are theirs as much as ours.
+        self.busy = {name for name, part in results['parts'].items()
+                     if part.get('others', 1) > 0.1 and not part.get('realtime')}
         self.two = next((label for label in self.labels if label.startswith('2x')), '2x1')
         self.cores = results['machine']['cores']
 
@@ -118,8 +134,10 @@ def aims(figures):
     two = figures.two
     rows = []
 
-    def add(what, setting, ours, unit, floor, floor_name, aim, met):
+    def add(what, setting, ours, unit, floor, floor_name, aim, met, part='micro'):
         verdict = '-' if ours is None or met is None else ('yes' if met else '**short**')
+        if verdict != '-' and unit not in ('B', '%') and part in figures.busy:
+            verdict += ' (others ran)'
         rows.append([what, setting, f'{number(ours)} {unit}' if ours is not None else '-',
                      f'{number(floor)} ({floor_name})' if floor else '-', ratio(ours, floor), aim,
                      verdict])
@@ -164,16 +182,24 @@ def aims(figures):
         ours = figures.pattern(pattern, width, label)
         floor = figures.pattern(pattern, width, 'mpi value')
         add(f'{pattern}, {width} points, per task', two, ours, 'us x core', floor, 'MPI', '<= 3 x',
-            below(ours, 3 * floor if floor else None))
+            below(ours, 3 * floor if floor else None), 'patterns')
+    metgs = metg_of(figures)
+    ours, floor = metgs.get(('stencil_1d', label)), metgs.get(('stencil_1d', 'mpi value'))
+    add('stencil_1d, METG(50 %)', two, ours, 'us', floor, 'MPI', '<= 3 x',
+        below(ours, 3 * floor if floor else None), 'patterns')
     for case, what in (('queue_1M_tasks', '1 million ready tasks'),
                        ('queue_1M_waiting_tasks', '1 million waiting tasks')):
         ours = figures.micro('1x1', case, 'submit_s')
         add(f'{what}, submitted', '1x1', ours, 's', None, '', '<= 1 s', below(ours, 1))
         ours = figures.micro('1x1', case, 'bytes_each')
-        add(f'{what}, memory each', '1x1', ours, 'B', None, '', '<= 300 B', below(ours, 300))
+        add(f'{what}, memory each', '1x1', ours, 'B', None, '', f'<= {TASK_BYTES} B',
+            below(ours, TASK_BYTES))
     ours = figures.micro('1x1', 'put_1M_objects', 'bytes_each')
     add('1 million small objects, memory each', '1x1', ours, 'B', None, '', '<= 128 B',
         below(ours, 128))
+    for line in figures.parts.get('ranks', []):
+        add(f'{line["ranks"]} ranks start, run {line["tasks"]} tasks, stop', f'{line["ranks"]}x1',
+            line['wall_seconds'], 's', None, '', 'ends in order', line['ended'], 'ranks')
     for label in figures.labels:
         ours = figures.micro(label, 'idle_cpu', 'idle_percent_worst')
         add('idle rank, share of a core', label, ours, '%', None, '', '< 1 %', below(ours, 1))
@@ -207,21 +233,22 @@ def metg(lines, peak_per_core):
     return None
 
 
-def metg_rows(figures):
+def metg_of(figures):
+    """(pattern, label) -> METG(50 %), with one peak for all: the best rate of a core that any of
+    them reached."""
     sweep = figures.parts.get('patterns', {}).get('sweep', [])
-    if not sweep:
-        return []
-    # One peak for all: the best rate of a core that any of them reached.
-    peak = max(line['gflops'] / line['cores'] for line in sweep)
-    rows = []
-    for pattern in dict.fromkeys(line['pattern'] for line in sweep):
-        row = [pattern]
-        for label in figures.pattern_labels():
-            lines = [line for line in sweep
-                     if (line['pattern'], line['label']) == (pattern, label)]
-            row.append(number(metg(lines, peak)))
-        rows.append(row)
-    return rows
+    lines = {}
+    for line in sweep:
+        lines.setdefault((line['pattern'], line['label']), []).append(line)
+    peak = max((line['gflops'] / line['cores'] for line in sweep), default=0)
+    return {key: metg(each, peak) for key, each in lines.items()} if peak else {}
+
+
+def metg_rows(figures):
+    found = metg_of(figures)
+    labels = list(dict.fromkeys(label for _, label in found))
+    return labels, [[pattern, *[number(found.get((pattern, label))) for label in labels]]
+                    for pattern in dict.fromkeys(pattern for pattern, _ in found)]
 
 
 def pattern_rows(figures, width):
@@ -259,7 +286,7 @@ def engine_rows(figures):
     return rows
 
 
-def page(results):
+def page(results, failed=()):
     figures = Figures(results)
     about = results['machine']
     out = [f'# Benchmarks on {about["cpu"]}, {about["cores"]} cores',
@@ -267,8 +294,9 @@ def page(results):
            '1 worker each. Medians over the repetitions unless it says best; spread is the '
             'standard '
            'deviation.',
-           table(['part', 'measured', 'load of the machine before', 'ran ahead of it (--realtime)'],
-                 [[name, part['date'], part['load_before'],
+           table(['part', 'measured', 'CPU that others used', 'ran ahead of them (--realtime)'],
+                 [[name, part['date'],
+                   f'{part["others"] * 100:.0f} %' if 'others' in part else 'much',
                    'yes' if part.get('realtime') else 'no']
                   for name, part in results['parts'].items()])]
     if figures.labels:
@@ -287,8 +315,9 @@ def page(results):
                     table(['pattern', *figures.pattern_labels(),
                             f'{figures.two} values / mpi value'],
                           pattern_rows(figures, width))]
-        out += ['## METG(50 %), us, one shared peak',
-                table(['pattern', *figures.pattern_labels()], metg_rows(figures))]
+        labels, rows = metg_rows(figures)
+        out += [f'## METG(50 %), {figures.cores} points per step: us, one shared peak',
+                table(['pattern', *labels], rows)]
     for peer in ('ray', 'dask'):
         if peer in figures.parts:
             more = figures.parts[peer]
@@ -301,12 +330,16 @@ def page(results):
                           if queue else '.'))
     if 'ranks' in figures.parts:
         out += ['## Many ranks on these cores',
-                table(['ranks', 'tasks', 'tasks/s', 'seconds', 'with start and stop, s'],
+                table(['ranks', 'tasks', 'tasks/s', 'seconds', 'with start and stop, s',
+                       'ended in order'],
                       [[line['ranks'], line['tasks'], number(line['tasks_per_second']),
-                        number(line['seconds']), number(line['wall_seconds'])]
+                        number(line['seconds']), number(line['wall_seconds']),
+                        'yes' if line['ended'] else '**no**']
                        for line in figures.parts['ranks']])]
     if 'floors' in figures.parts:
         out += ['## Floors', table(['floor', 'best', 'median'],
                                    [[name, number(value['best']), number(value['median'])]
                                     for name, value in figures.parts['floors'].items()])]
+    if failed:
+        out += ['## Failed in this run', '\n'.join(f'- {what}' for what in failed)]
     return '\n\n'.join(out)

@@ -87,12 +87,11 @@ void one_to_one_with_arguments(benchmark::State& state) {
     }
 }
 
-constexpr std::size_t calls = 5000;
-
 void one_to_n(benchmark::State& state, unsigned max_concurrency) {
     const auto client = mobula::spawn<Client>(spawn_servers(half_the_cpus(), max_concurrency));
     for (auto _ : state) {
-        check(mobula::get(client.call<&Client::batch>(calls)) == calls * half_the_cpus(),
+        check(mobula::get(client.call<&Client::batch>(sizes.client_calls)) ==
+                  sizes.client_calls * half_the_cpus(),
               "a client did not make all its calls");
     }
 }
@@ -103,10 +102,10 @@ void n_to_n(benchmark::State& state, unsigned max_concurrency) {
         std::vector<mobula::Ref<std::uint64_t>> counts;
         for (int i = 0; i < 4; ++i) {
             counts.push_back(mobula::remote<call_round_robin>(
-                {.placement = mobula::Placement::spread()}, servers, calls));
+                {.placement = mobula::Placement::spread()}, servers, sizes.client_calls));
         }
         for (const std::uint64_t count : mobula::get(counts)) {
-            check(count == calls, "a task did not make all its calls");
+            check(count == sizes.client_calls, "a task did not make all its calls");
         }
     }
 }
@@ -139,7 +138,7 @@ void add_with(const char* name, std::int64_t items, Body body, unsigned max_conc
 
 void add_actor_cases() {
     const auto n = static_cast<std::int64_t>(half_the_cpus());
-    const auto all = static_cast<std::int64_t>(calls);
+    const auto all = static_cast<std::int64_t>(sizes.client_calls);
     add_with("1_1_actor_calls_sync", 1, one_to_one, 1);
     add_with("1_1_actor_calls_async", 1000, one_to_one_async, 1);
     add_with("1_1_actor_calls_concurrent", 1000, one_to_one_async, 16);

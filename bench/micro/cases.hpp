@@ -58,6 +58,19 @@ benchmark::internal::Benchmark* add_step(const char* name, std::int64_t items, S
     });
 }
 
+/// How much the cases do; the small sizes are for a test of the programs. The same on all ranks,
+/// set before any case runs.
+struct Sizes {
+    /// Ray's array: 100 x 2^20 numbers, which it calls 0.8 GB.
+    std::size_t array = std::size_t{100} << 20U;
+    std::size_t many = 1'000'000;
+    std::size_t stream = 100'000;
+    std::size_t client_tasks = 10'000;
+    std::size_t client_calls = 5000;
+    static constexpr Sizes small() { return {1000, 1000, 1000, 100, 50}; }
+};
+inline Sizes sizes;
+
 void add_task_cases();
 void add_actor_cases();
 void add_object_cases();

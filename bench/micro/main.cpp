@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Google Benchmark on the ranks of a job: the driver runs the cases one after another. Options
-/// are Google Benchmark's (--benchmark_filter, --benchmark_out, ...).
+/// are Google Benchmark's (--benchmark_filter, --benchmark_out, ...) and --small, which makes all
+/// sizes small to try the program.
 
 #include <algorithm>
 #include <exception>
+#include <span>
+#include <string_view>
 #include <thread>
 
 #include "micro/cases.hpp"
@@ -17,9 +20,12 @@ unsigned half_the_cpus() { return std::max(1U, std::thread::hardware_concurrency
 
 namespace {
 
+constexpr const char* small_sizes = "--small";
+
 int driver(mobula::Job& job) {
     // Google Benchmark removes its own options and keeps the pointers.
     std::vector<std::string> arguments = job.arguments;
+    std::erase(arguments, small_sizes);
     const auto given = [&](const std::string& option) {
         return std::any_of(arguments.begin(), arguments.end(),
                            [&](const std::string& each) { return each.starts_with(option); });
@@ -49,4 +55,9 @@ int driver(mobula::Job& job) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }
+int main(int argc, char** argv) {
+    for (const char* argument : std::span(argv, static_cast<std::size_t>(argc))) {
+        if (argument == std::string_view(small_sizes)) micro::sizes = micro::Sizes::small();
+    }
+    return mobula::run(argc, argv, driver);
+}

@@ -15,9 +15,6 @@ namespace {
 
 using Numbers = mobula::Array<std::int64_t>;
 
-/// Ray's array: 100 x 2^20 numbers, which it calls 0.8 GB.
-constexpr std::size_t large = std::size_t{100} << 20U;
-
 std::uint64_t put_many(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) check(mobula::put(0).valid(), "put() gave nothing");
     return count;
@@ -25,8 +22,8 @@ std::uint64_t put_many(std::size_t count) {
 
 const std::vector<std::int64_t>& source() {
     static const std::vector<std::int64_t> numbers = [] {
-        std::vector<std::int64_t> filled(large);
-        for (std::size_t i = 0; i < large; ++i) filled[i] = static_cast<std::int64_t>(i);
+        std::vector<std::int64_t> filled(sizes.array);
+        for (std::size_t i = 0; i < filled.size(); ++i) filled[i] = static_cast<std::int64_t>(i);
         return filled;
     }();
     return numbers;
@@ -41,7 +38,7 @@ void put_copy(std::size_t count) {
 }
 
 std::uint64_t put_tenths() {
-    for (int i = 0; i < 10; ++i) put_copy(large / 10);
+    for (int i = 0; i < 10; ++i) put_copy(sizes.array / 10);
     return 10;
 }
 
@@ -147,15 +144,15 @@ void add_object_cases() {
              [] { run_ten<put_many>(100, std::size_t{100}); });
     add("single_client_get_object_containing_10k_refs", 1, get_with_refs);
     add_step("single_client_put_gigabytes", 1, [] {
-        put_copy(large);
+        put_copy(sizes.array);
     })->Unit(benchmark::kMillisecond);
     add_step("multi_client_put_gigabytes", 100, [] {
         run_ten<put_tenths>(10);
     })->Unit(benchmark::kMillisecond);
-    benchmark::RegisterBenchmark("floor_memcpy_800MB_warm", copy_memory, large * 8, true)
+    benchmark::RegisterBenchmark("floor_memcpy_800MB_warm", copy_memory, sizes.array * 8, true)
         ->UseRealTime()
         ->Unit(benchmark::kMillisecond);
-    benchmark::RegisterBenchmark("floor_memcpy_800MB_fresh", copy_memory, large * 8, false)
+    benchmark::RegisterBenchmark("floor_memcpy_800MB_fresh", copy_memory, sizes.array * 8, false)
         ->UseRealTime()
         ->Unit(benchmark::kMillisecond);
     for (const auto& [name, bytes] :

@@ -76,21 +76,21 @@ void chain(benchmark::State& state, unsigned rank, std::uint32_t length) {
 
 void add_rank_cases() {
     constexpr std::size_t batch = 1000;
-    constexpr std::size_t stream = 100'000;
-    const auto add_pair = [](const std::string& prefix, unsigned rank) {
+    const std::size_t stream = sizes.stream;
+    const auto add_pair = [stream](const std::string& prefix, unsigned rank) {
         const auto name = [&](const char* rest) { return prefix + rest; };
         add(name("_tasks_1k").c_str(), batch,
             [rank](benchmark::State& state) { stream_tasks(state, rank, batch); });
         add(name("_tasks_1k_dropped").c_str(), batch,
             [rank](benchmark::State& state) { stream_and_drop(state, rank, batch); });
         add(name("_tasks_100k").c_str(), stream,
-            [rank](benchmark::State& state) { stream_tasks(state, rank, stream); });
+            [rank, stream](benchmark::State& state) { stream_tasks(state, rank, stream); });
         add(name("_task_and_back").c_str(), 1,
             [rank](benchmark::State& state) { one_task(state, rank); });
         add(name("_call_and_back").c_str(), 1,
             [rank](benchmark::State& state) { one_call(state, rank); });
         add(name("_calls_100k").c_str(), stream,
-            [rank](benchmark::State& state) { stream_calls(state, rank, stream); });
+            [rank, stream](benchmark::State& state) { stream_calls(state, rank, stream); });
         add(name("_chain_1k").c_str(), 1000,
             [rank](benchmark::State& state) { chain(state, rank, 1000); });
     };

@@ -18,8 +18,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t million = 1'000'000;
-
 [[nodiscard]] double now_seconds() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
@@ -31,6 +29,13 @@ constexpr std::size_t million = 1'000'000;
     double resident = 0;
     statm >> pages >> resident;
     return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
+constexpr std::uint64_t sum_below(std::uint64_t count) { return count * (count - 1) / 2; }
+
+/// Bytes that so many may take together; what few take is the grain of the allocators.
+double allowed(std::size_t bytes_each, std::size_t count) {
+    return static_cast<double>(bytes_each * count + (std::size_t{4} << 20U));
 }
 
 std::atomic<bool> gate_open{false};
@@ -46,17 +51,18 @@ std::uint32_t after(std::uint32_t one, std::uint32_t number) { return one + numb
 /// Submits a million, then lets them run. Reports the submission's rate as the items' rate.
 template <class Submit>
 void queue(benchmark::State& state, Submit submit) {
+    const std::size_t count = sizes.many;
     double submit_seconds = 0;
     double run_seconds = 0;
     double bytes = 0;
     for (auto _ : state) {
-        std::vector<mobula::Ref<std::uint32_t>> refs(million);
+        std::vector<mobula::Ref<std::uint32_t>> refs(count);
         gate_open = false;
         const mobula::Ref<std::uint32_t> first =
             mobula::remote<gate>({.placement = mobula::Placement::on_rank(mobula::rank())});
         const double before = resident_bytes();
         const double start = now_seconds();
-        for (std::size_t i = 0; i < million; ++i) {
+        for (std::size_t i = 0; i < count; ++i) {
             refs[i] = submit(first, static_cast<std::uint32_t>(i));
         }
         const double submitted = now_seconds();
@@ -68,25 +74,27 @@ void queue(benchmark::State& state, Submit submit) {
             ref = {};
         }
         const double end = now_seconds();
-        check(sum == std::uint64_t{million} * (million - 1) / 2 + million, "the sum of a million");
+        check(sum == sum_below(count) + count, "the sum of all");
+        check(bytes <= allowed(256 + 16, count), "a queued task takes more memory than it may");
         submit_seconds += submitted - start;
         run_seconds += end - submitted;
         state.SetIterationTime(submitted - start);
     }
     const auto rounds = static_cast<double>(state.iterations());
-    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * million));
+    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * count));
     state.counters["submit_s"] = submit_seconds / rounds;
     state.counters["run_s"] = run_seconds / rounds;
-    state.counters["bytes_each"] = bytes / million;
+    state.counters["bytes_each"] = bytes / static_cast<double>(count);
 }
 
 void objects(benchmark::State& state) {
+    const std::size_t count = sizes.many;
     double bytes = 0;
     for (auto _ : state) {
-        std::vector<mobula::Ref<std::uint32_t>> refs(million);
+        std::vector<mobula::Ref<std::uint32_t>> refs(count);
         const double before = resident_bytes();
         const double start = now_seconds();
-        for (std::size_t i = 0; i < million; ++i) {
+        for (std::size_t i = 0; i < count; ++i) {
             refs[i] = mobula::put(static_cast<std::uint32_t>(i));
         }
         const double end = now_seconds();
@@ -94,10 +102,11 @@ void objects(benchmark::State& state) {
         state.SetIterationTime(end - start);
         std::uint64_t sum = 0;
         for (const auto& ref : refs) sum += *mobula::view(ref);
-        check(sum == std::uint64_t{million} * (million - 1) / 2, "the sum of a million");
+        check(sum == sum_below(count), "the sum of all");
+        check(bytes <= allowed(128, count), "an object takes more memory than it may");
     }
-    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * million));
-    state.counters["bytes_each"] = bytes / million;
+    state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * count));
+    state.counters["bytes_each"] = bytes / static_cast<double>(count);
 }
 
 [[nodiscard]] double cpu_seconds() {

@@ -49,7 +49,7 @@ void take_as_completed(std::size_t count) {
 }
 
 void multi_client(benchmark::State& state) {
-    constexpr std::size_t tasks = 10'000;
+    const std::size_t tasks = sizes.client_tasks;
     std::vector<mobula::Actor<Submitter>> clients;
     for (int i = 0; i < 4; ++i) {
         clients.push_back(mobula::spawn<Submitter>({.placement = mobula::Placement::spread()}));
@@ -75,7 +75,8 @@ void add_task_cases() {
         check(mobula::get(mobula::remote<small_value>()) == ok, "a no-op returned something else");
     });
     add_step("single_client_tasks_async", 1000, [] { check_all_ok(submit(1000)); });
-    add("multi_client_tasks_async", 40'000, multi_client);
+    add("multi_client_tasks_async", static_cast<std::int64_t>(4 * sizes.client_tasks),
+        multi_client);
     add_step("placement_group_create/removal", 100, [] {
         std::deque<mobula::PlacementGroup> groups;
         for (int i = 0; i < 100; ++i) {

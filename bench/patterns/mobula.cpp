@@ -341,9 +341,7 @@ int driver(mobula::Job& job) {
     const int code = read_request(request, "dependency patterns, mobula", job.arguments,
                                   {"values", "refs", "central"});
     if (code >= 0) return code;
-    const Edges edges(request.problem);
-    for (const std::uint64_t iterations : request.iterations) {
-        request.problem.iterations = iterations;
+    for_each_problem(request, [&](const Edges& edges) {
         std::vector<double> seconds;
         for (std::uint32_t round = 0; round < request.rounds; ++round) {
             seconds.push_back(with_bytes(request.bytes, [&]<std::size_t stamps>() {
@@ -354,7 +352,7 @@ int driver(mobula::Job& job) {
         }
         report(request, "mobula", mobula::ranks(), mobula::ranks() * mobula::workers(), edges,
                std::move(seconds));
-    }
+    });
     return 0;
 }
 

@@ -136,12 +136,10 @@ int main(int argc, char** argv) {
         MPI_Finalize();
         return code;
     }
-    const Edges edges(request.problem);
     const auto count = static_cast<std::uint32_t>(ranks);
-    const Plan plan(request.problem, edges, Blocks{request.problem.width, count},
-                    static_cast<std::uint32_t>(rank));
-    for (const std::uint64_t iterations : request.iterations) {
-        request.problem.iterations = iterations;
+    for_each_problem(request, [&](const Edges& edges) {
+        const Plan plan(request.problem, edges, Blocks{request.problem.width, count},
+                        static_cast<std::uint32_t>(rank));
         std::vector<double> seconds;
         for (std::uint32_t round = 0; round < request.rounds; ++round) {
             seconds.push_back(with_bytes(request.bytes, [&]<std::size_t stamps>() {
@@ -150,7 +148,7 @@ int main(int argc, char** argv) {
             }));
         }
         if (rank == 0) report(request, "mpi", count, count, edges, std::move(seconds));
-    }
+    });
     MPI_Finalize();
     return 0;
 }

@@ -18,6 +18,7 @@ namespace patterns {
 
 struct Request {
     Problem problem;
+    std::vector<Pattern> patterns;
     std::vector<std::uint64_t> iterations{0};
     std::uint32_t bytes = 16;
     std::uint32_t rounds = 5;
@@ -29,9 +30,12 @@ inline int read_request(Request& request, const std::string& what,
                         std::vector<std::string> arguments,
                         const std::vector<std::string>& variants) {
     CLI::App app(what);
-    std::string pattern(name_of(request.problem.pattern));
-    app.add_option("--pattern", pattern, "dependency pattern")
-        ->check(CLI::IsMember(std::vector<std::string>(pattern_names.begin(), pattern_names.end())))
+    std::vector<std::string> known(pattern_names.begin(), pattern_names.end());
+    std::vector<std::string> chosen{std::string(name_of(request.problem.pattern))};
+    known.emplace_back("all");
+    app.add_option("--pattern", chosen, "dependency patterns, one after another")
+        ->delimiter(',')
+        ->check(CLI::IsMember(known))
         ->capture_default_str();
     app.add_option("--steps", request.problem.steps)->check(CLI::Range(1U, 1U << 30U));
     app.add_option("--width", request.problem.width, "points per step")
@@ -57,8 +61,26 @@ inline int read_request(Request& request, const std::string& what,
     } catch (const CLI::ParseError& error) {
         return app.exit(error);
     }
-    request.problem.pattern = pattern_of(pattern).value_or(Pattern::stencil_1d);
+    if (std::find(chosen.begin(), chosen.end(), "all") != chosen.end()) {
+        chosen.assign(pattern_names.begin(), pattern_names.end());
+    }
+    for (const std::string& name : chosen) {
+        request.patterns.push_back(pattern_of(name).value_or(Pattern::stencil_1d));
+    }
     return -1;
+}
+
+/// Calls body(edges) for each pattern and kernel size; `request.problem` is then the one to run.
+template <class Body>
+void for_each_problem(Request& request, Body&& body) {
+    for (const Pattern pattern : request.patterns) {
+        request.problem.pattern = pattern;
+        const Edges edges(request.problem);
+        for (const std::uint64_t iterations : request.iterations) {
+            request.problem.iterations = iterations;
+            body(edges);
+        }
+    }
 }
 
 /// Calls `body.template operator()<stamps>()` for the size of output that was asked for: 16 bytes

@@ -34,9 +34,7 @@ int main(int argc, char** argv) {
     const int code = read_request(request, "dependency patterns, serial",
                                   std::vector<std::string>(argv, argv + argc), {});
     if (code >= 0) return code;
-    const Edges edges(request.problem);
-    for (const std::uint64_t iterations : request.iterations) {
-        request.problem.iterations = iterations;
+    for_each_problem(request, [&](const Edges& edges) {
         std::vector<double> seconds;
         for (std::uint32_t round = 0; round < request.rounds; ++round) {
             seconds.push_back(with_bytes(request.bytes, [&]<std::size_t stamps>() {
@@ -44,6 +42,6 @@ int main(int argc, char** argv) {
             }));
         }
         report(request, "serial", 1, 1, edges, std::move(seconds));
-    }
+    });
     return 0;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The floors that need no engine: plain MPI between two ranks (there and back, and a stream of 64
-/// byte messages with 16 byte answers) and memcpy. Prints one line of JSON. Run on 2 ranks.
+/// byte messages with 16 byte answers) and memcpy. Prints one line of JSON. Run on 2 ranks; --small
+/// only tries the program.
 
 #include <mpi.h>
 
@@ -130,12 +131,15 @@ int main(int argc, char** argv) {
         MPI_Finalize();
         return 2;
     }
-    const Figures small = there_and_back(rank, 8, 20'000);
-    const Figures medium = there_and_back(rank, 4096, 10'000);
-    const Figures large = there_and_back(rank, 1 << 20, 200);
-    const Figures streamed = stream(rank, 2'000);
-    const Figures warm = copy(rank, std::size_t{800} << 20U, false);
-    const Figures fresh = copy(rank, std::size_t{800} << 20U, true);
+    const bool try_only = argc > 1 && std::strcmp(argv[1], "--small") == 0;
+    const int part = try_only ? 200 : 1;
+    const std::size_t copied = (std::size_t{800} << 20U) / static_cast<std::size_t>(part);
+    const Figures small = there_and_back(rank, 8, 20'000 / part);
+    const Figures medium = there_and_back(rank, 4096, 10'000 / part);
+    const Figures large = there_and_back(rank, 1 << 20, 200 / part);
+    const Figures streamed = stream(rank, 2'000 / part);
+    const Figures warm = copy(rank, copied, false);
+    const Figures fresh = copy(rank, copied, true);
     if (rank == 0) {
         std::printf("{\"program\": \"floor\"");
         print("mpi_there_and_back_8B_us", small, 1e6);

@@ -14,7 +14,6 @@ import timing
 
 try:
     import ray
-    import ray._private.ray_microbenchmark_helpers as helpers
     import ray._private.ray_perf as ray_perf
 except ImportError as error:
     sys.exit(f"Ray is not installed here ({error}); bench/run --install gets it.")
@@ -30,9 +29,10 @@ def microbenchmark(selected):
     def timeit(name, case, multiplier=1, warmup_time_sec=0):
         if selected and selected not in json_key(name):
             return [None]
-        return helpers_timeit(name, case, multiplier, warmup_time_sec=1)
+        mean, deviation = timing.rate(case, multiplier)
+        print(f"{json_key(name)}: {mean:.6g} +- {deviation:.2g} per second", file=sys.stderr)
+        return [(name, mean, deviation)]
 
-    helpers_timeit = helpers.timeit
     ray_perf.timeit = timeit
     # The cases through the remote driver's proxy have no counterpart.
     ray_perf.client_microbenchmark_main = lambda results: None

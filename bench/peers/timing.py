@@ -6,7 +6,7 @@ import sys
 import time
 
 
-def rate(case, multiplier=1, warm_up=0.5, seconds=1.0, rounds=4):
+def rate(case, multiplier=1, warm_up=0.3, seconds=0.5, rounds=4):
     """Operations per second, [mean, standard deviation] over the rounds."""
     start = time.perf_counter()
     count = 0
