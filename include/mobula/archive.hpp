@@ -128,7 +128,11 @@ void CEREAL_SAVE_FUNCTION_NAME(mobula::OutputArchive& archive, const T& value) {
 template <class T>
     requires std::is_arithmetic_v<T>
 void CEREAL_LOAD_FUNCTION_NAME(mobula::InputArchive& archive, T& value) {
-    archive.reader().bytes(&value, sizeof value);
+    if constexpr (std::same_as<T, bool>) {
+        value = archive.reader().template raw<std::uint8_t>() != 0;  // any other byte is no bool
+    } else {
+        archive.reader().bytes(&value, sizeof value);
+    }
 }
 template <mobula::detail::PlainClass T>
 void CEREAL_SAVE_FUNCTION_NAME(mobula::OutputArchive& archive, const T& value) {
