@@ -233,22 +233,39 @@ def metg(lines, peak_per_core):
     return None
 
 
-def metg_of(figures):
-    """(pattern, label) -> METG(50 %), with one peak for all: the best rate of a core that any of
-    them reached."""
-    sweep = figures.parts.get('patterns', {}).get('sweep', [])
+def sweeps(figures):
+    """(pattern, label) -> lines of a sweep, and one peak for all: the best rate of a core that any
+    of them reached."""
     lines = {}
-    for line in sweep:
+    for line in figures.parts.get('patterns', {}).get('sweep', []):
         lines.setdefault((line['pattern'], line['label']), []).append(line)
-    peak = max((line['gflops'] / line['cores'] for line in sweep), default=0)
+    return lines, max((line['gflops'] / line['cores'] for each in lines.values()
+                       for line in each), default=0)
+
+
+def metg_of(figures):
+    """(pattern, label) -> METG(50 %) where the sweep shows it."""
+    lines, peak = sweeps(figures)
     return {key: metg(each, peak) for key, each in lines.items()} if peak else {}
 
 
+def metg_text(lines, peak):
+    """Also when all sizes of the sweep are on one side of it."""
+    found = metg(lines, peak)
+    if found is not None:
+        return number(found)
+    good = [line['us_per_task'] for line in lines
+            if line['gflops'] / line['cores'] >= 0.5 * peak]
+    return f'< {number(min(good))}' if good else \
+        f'> {number(max(line["us_per_task"] for line in lines))}'
+
+
 def metg_rows(figures):
-    found = metg_of(figures)
-    labels = list(dict.fromkeys(label for _, label in found))
-    return labels, [[pattern, *[number(found.get((pattern, label))) for label in labels]]
-                    for pattern in dict.fromkeys(pattern for pattern, _ in found)]
+    lines, peak = sweeps(figures)
+    labels = list(dict.fromkeys(label for _, label in lines))
+    return labels, [[pattern, *[metg_text(lines[pattern, label], peak)
+                                if (pattern, label) in lines else '-' for label in labels]]
+                    for pattern in dict.fromkeys(pattern for pattern, _ in lines)]
 
 
 def pattern_rows(figures, width):
