@@ -53,7 +53,8 @@ int driver(mobula::Job& job) {
                    : otherwise;
     };
     const std::size_t calls = argument(1, 2000);
-    const std::size_t arrays = std::max<std::size_t>(argument(2, 256) * (1U << 20U) / array_bytes, 1);
+    const std::size_t arrays =
+        std::max<std::size_t>(argument(2, 256) * (1U << 20U) / array_bytes, 1);
     if (job.nodes != 2 || job.ranks != 2) return wrong("the launcher: this needs two hosts");
     const mobula::Placement there = mobula::Placement::on_rank(other);
 
@@ -91,10 +92,9 @@ int driver(mobula::Job& job) {
             if (numbers.data()[k] != i + k) return wrong("get");
         }
     }
-    std::printf(
-        "{\"call_us\": %.2f, \"calls_per_second\": %.0f, \"get_MB_per_second\": %.1f}\n",
-        times[times.size() / 2] * 1e6, static_cast<double>(flood) / flood_seconds,
-        static_cast<double>(arrays * array_bytes) / fetch_seconds / 1e6);
+    std::printf("{\"call_us\": %.2f, \"calls_per_second\": %.0f, \"get_MB_per_second\": %.1f}\n",
+                times[times.size() / 2] * 1e6, static_cast<double>(flood) / flood_seconds,
+                static_cast<double>(arrays * array_bytes) / fetch_seconds / 1e6);
     return 0;
 }
 

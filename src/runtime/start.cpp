@@ -126,12 +126,12 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
     options.workers = own.workers;
     if (options.spin_us < 0) options.spin_us = own.crowded ? 0 : spin_us_default;
 
-    std::chrono::milliseconds dead_after = settings.declared_dead_after;
     if (!options.origins.contains("dead_after_ms")) {
-        dead_after = std::chrono::milliseconds(static_cast<std::int64_t>(
-            static_cast<double>(options.dead_after_ms) * patience(peers)));
-        options.dead_after_ms = dead_after.count();
+        options.dead_after_ms =
+            static_cast<std::int64_t>(static_cast<double>(options.dead_after_ms) * patience(peers));
     }
+    if (!options.origins.contains("exit_wait_s")) options.exit_wait_s *= patience(peers);
+    const std::chrono::milliseconds dead_after(options.dead_after_ms);
 
     Job job;
     job.arguments.assign(argv, argv + argc);
