@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/actors.hpp"
+
+/// The caller's side of actors; actors_here.cpp has the side of the actor's rank.
 
 #include <algorithm>
-#include <new>
+#include <memory>
 #include <utility>
 
 #include <mobula/archive.hpp>
 
+#include "runtime/actors.hpp"
 #include "runtime/engine.hpp"
-#include "runtime/stall_watch.hpp"
 
 namespace mobula::runtime {
 
@@ -16,84 +17,9 @@ using wire::Kind;
 using wire::RecordReader;
 using wire::RecordWriter;
 
-namespace {
-
-/// Callers that are actors get numbers apart from those of tasks.
-constexpr std::uint64_t actor_callers = std::uint64_t{1} << 63U;
-
-FailurePtr died(const std::string& reason) {
-    auto failure = std::make_shared<graph::Failure>();
-    failure->kind = graph::FailureKind::actor_died;
-    failure->message = reason;
-    return failure;
-}
-
-/// Tasks that are in no queue, in order; costs no allocation.
-class TaskList {
-public:
-    void push(Task* task) noexcept {
-        task->next = nullptr;
-        (first_ == nullptr ? first_ : last_->next) = task;
-        last_ = task;
-    }
-    [[nodiscard]] Task* pop() noexcept {
-        Task* const task = first_;
-        if (task != nullptr) first_ = task->next;
-        return task;
-    }
-
-private:
-    Task* first_ = nullptr;
-    Task* last_ = nullptr;
-};
-
 std::string constructor_failed(const graph::Failure& why) {
     return "the actor's constructor failed: " + why.sentence();
 }
-
-/// What is left of an actor whose life is over: the user's object, and what it held. Its
-/// destructor is the user's code and may use the engine, so it runs as a task: this is its one
-/// argument.
-struct Remains {
-    const detail::ActorInfo* info;
-    void* self;
-    bool constructed;
-    std::unique_ptr<graph::TaskExtra> held;
-
-    ~Remains() { bury(); }
-    void bury() noexcept {
-        if (self == nullptr) return;
-        if (constructed) info->destroy(self);
-        ::operator delete(std::exchange(self, nullptr), std::align_val_t{info->alignment});
-    }
-};
-
-constexpr detail::FunctionInfo end_of_actor{
-    [] { return std::string("the end of an actor"); },
-    sizeof(Remains),
-    0,
-    false,
-    nullptr,
-    [](Task&, void* arguments, void*) {
-        auto& remains = *static_cast<Remains*>(arguments);
-        remains.bury();
-        if (remains.held) Engine::current().resources.release(*remains.held);
-    },
-    [](void*, detail::InputVisitor, void*) {},
-    [](const void*, detail::Writer&) {},
-    [](detail::Reader&, void*) {},
-    [](void* arguments) noexcept { static_cast<Remains*>(arguments)->~Remains(); },
-    nullptr};
-
-}  // namespace
-
-Actors::~Actors() {
-    for (auto& [id, instance] : instances_) {
-        Remains{instance->info, instance->self, instance->constructed, {}}.bury();
-    }
-}
-
-// ---- the caller's side ----
 
 detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
     graph::TaskExtra& extra = graph::extra_of(task);
@@ -251,264 +177,12 @@ void Actors::ended(const ObjectId& id, Rank rank) {
     engine_.network.send(rank, record);
 }
 
-// ---- the actor's rank ----
-
-Actors::Instance& Actors::instance(const ObjectId& id) {
-    std::unique_ptr<Instance>& entry = instances_[id];
-    if (!entry) {
-        entry = std::make_unique<Instance>();
-        entry->id = id;
-        entry->caller = actor_callers + next_caller_++;
-    }
-    return *entry;
-}
-
-void Actors::receive(Task& task, const ObjectId& id, bool construct) {
-    Lock lock(mutex_);
-    Instance& target = instance(id);
-    graph::extra_of(task).actor = &target;
-    task.bound = true;
-    if (construct) {
-        target.info = task.info->actor;
-        target.max_concurrency = task.extra->max_concurrency;
-        target.name = task.extra->options.name;
-        target.constructor = &task;
-    } else {
-        target.mailbox.push_back(&task);
-    }
-}
-
-void Actors::withdraw(Task& task, const graph::Failure& why) {
-    Lock lock(mutex_);
-    auto& target = *static_cast<Instance*>(task.extra->actor);
-    const ObjectId id = target.id;
-    const bool constructs = target.constructor == &task;
-    if (constructs) {
-        target.constructor = nullptr;
-        if (!target.dead) target.dead = died(constructor_failed(why));
-    } else {
-        std::erase(target.mailbox, &task);
-    }
-    pump(target, lock);
-    if (constructs) tell_of_death(id);
-}
-
-void Actors::never_began(const ObjectId& id, const graph::Failure& why) {
-    kill_here(id, constructor_failed(why));
-}
-
-void Actors::arrive(Task& task) {
-    static const graph::InputEvents events{
-        [](detail::Waiter& waiter) noexcept {
-            Task& waiting = *static_cast<detail::Input&>(waiter).task;
-            if (graph::arrived(waiting)) Engine::current().actors.arrive_here(waiting);
-        },
-        [](Object& object, bool value) { Engine::current().exchange.want(object, value); }};
-    if (graph::await_inputs(task, true, events)) arrive_here(task);
-}
-
-/// All that the call needs is on this rank.
-void Actors::arrive_here(Task& task) {
-    Lock lock(mutex_);
-    static_cast<void>(task.advance(Task::Phase::queued));
-    pump(*static_cast<Instance*>(task.extra->actor), lock);
-}
-
-bool Actors::over(const Instance& instance) const {
-    return instance.ended && instance.constructor == nullptr && !instance.constructing &&
-           instance.running == 0 && instance.mailbox.empty();
-}
-
-/// Starts what may start. Gives the lock up.
-void Actors::pump(Instance& instance, Lock& lock) {
-    TaskList start, refused;
-    const auto arrived = [](const Task& task) {
-        const Task::Phase phase = task.phase.load(std::memory_order_acquire);
-        return phase == Task::Phase::queued || phase == Task::Phase::over;
-    };
-    if (instance.dead) {
-        while (!instance.mailbox.empty() && arrived(*instance.mailbox.front())) {
-            refused.push(instance.mailbox.front());
-            instance.mailbox.pop_front();
-        }
-        if (instance.constructor != nullptr && !instance.constructing &&
-            arrived(*instance.constructor)) {
-            refused.push(std::exchange(instance.constructor, nullptr));
-        }
-    } else if (!instance.constructed) {
-        if (instance.constructor != nullptr && !instance.constructing &&
-            arrived(*instance.constructor)) {
-            instance.constructing = true;
-            start.push(instance.constructor);
-        }
-    } else {
-        while (instance.running < instance.max_concurrency && !instance.mailbox.empty() &&
-               arrived(*instance.mailbox.front())) {
-            Task* const task = instance.mailbox.front();
-            instance.mailbox.pop_front();
-            ++instance.running;
-            instance.under_way.push_back(task);
-            start.push(task);
-        }
-    }
-    const FailurePtr dead = instance.dead;
-    const bool ends = over(instance);
-    const bool idle = instance.running == 0 && !instance.constructing;
-    if (ends || (dead && idle)) {
-        if (Task* const end = take_remains(instance)) start.push(end);
-    }
-    if (ends) instances_.erase(ObjectId(instance.id));
-    lock.unlock();
-    while (Task* const task = refused.pop()) engine_.fail(*task, dead);
-    while (Task* const task = start.pop()) engine_.enqueue(*task);
-}
-
-/// The task that destroys the user's object, if there is one.
-Task* Actors::take_remains(Instance& instance) {
-    if (instance.self == nullptr) return nullptr;
-    Task* const end = graph::new_task(end_of_actor, 1);
-    end->bound = true;
-    new (graph::arguments(*end)) Remains{instance.info, std::exchange(instance.self, nullptr),
-                                         instance.constructed, std::move(instance.held)};
-    return end;
-}
-
-void* Actors::prepare(Task& task, FailurePtr& failure) {
-    Lock lock(mutex_);
-    auto& target = *static_cast<Instance*>(task.extra->actor);
-    if (target.dead) {
-        failure = target.dead;
-        return nullptr;
-    }
-    if (task.info->actor != nullptr) {
-        target.self =
-            ::operator new(task.info->actor->size, std::align_val_t{task.info->actor->alignment});
-    }
-    return target.self;
-}
-
-void Actors::finished(Task& task, const FailurePtr& failure) {
-    Lock lock(mutex_);
-    auto& target = *static_cast<Instance*>(task.extra->actor);
-    if (task.info->actor != nullptr) {
-        target.constructor = nullptr;
-        target.constructing = false;
-        if (failure) {
-            target.dead = target.dead ? target.dead : died(constructor_failed(*failure));
-            ::operator delete(target.self, std::align_val_t{target.info->alignment});
-            target.self = nullptr;
-        } else {
-            target.constructed = true;
-            if (task.extra->holds) {
-                // What the constructor took stays with the actor.
-                target.held = std::make_unique<graph::TaskExtra>(*task.extra);
-                task.extra->holds = false;
-            }
-        }
-    } else {
-        --target.running;
-        std::erase(target.under_way, &task);
-    }
-    const ObjectId id = target.id;
-    const bool has_died = failure && task.info->actor != nullptr;
-    pump(target, lock);
-    if (has_died) tell_of_death(id);
-}
-
-void Actors::end(const ObjectId& id) {
-    Lock lock(mutex_);
-    Instance& target = instance(id);
-    target.ended = true;
-    if (over(target)) pump(target, lock);
-}
-
-void Actors::kill_here(const ObjectId& id, const std::string& reason) {
-    Lock lock(mutex_);
-    Instance& target = instance(id);
-    if (!target.dead) target.dead = died(reason);
-    for (Task* task : target.under_way) task->cancelled.store(true);
-    pump(target, lock);
-    engine_.waits.wake_cancelled();
-    tell_of_death(id);
-}
-
-/// To those who have calls that wait for their inputs.
-void Actors::tell_of_death(const ObjectId& id) {
-    FailurePtr death;
-    std::vector<Rank> watchers;
-    std::string name;
-    {
-        Lock lock(mutex_);
-        const auto found = instances_.find(id);
-        if (found == instances_.end()) return;  // no handle is left, so no call either
-        death = found->second->dead;
-        watchers.swap(found->second->watchers);
-        name.swap(found->second->name);
-    }
-    if (!name.empty()) engine_.names.died(id, name);
-    for (const Rank rank : watchers) send_death(rank, id, *death);
-    fail_lines(id, death);
-}
-
-void Actors::send_death(Rank to, const ObjectId& id, const graph::Failure& death) {
-    detail::Writer writer;
-    death.encode(writer);
-    RecordWriter record(Kind::actor_dead);
-    record.put(id).bytes(writer.stream().data(), writer.stream().size());
-    engine_.network.send(to, record);
-}
-
-void Actors::on_watch(Rank from, RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
-    FailurePtr death;
-    {
-        Lock lock(mutex_);
-        Instance& target = instance(id);
-        death = target.dead;
-        if (!death) target.watchers.push_back(from);
-    }
-    if (death) send_death(from, id, *death);
-}
-
 void Actors::on_dead(RecordReader& reader) {
     const auto id = reader.get<ObjectId>();
     detail::Reader encoded(reader.rest(), {}, {});
     const auto death = std::make_shared<graph::Failure>(graph::Failure::decode(encoded));
     engine_.exchange.note_death(id, death);
     fail_lines(id, death);
-}
-
-void Actors::on_end(RecordReader& reader) { end(reader.get<ObjectId>()); }
-
-void Actors::on_kill(RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
-    kill_here(id, std::string(reader.text()));
-}
-
-std::uint64_t Actors::caller_of(const Task& task) noexcept {
-    return static_cast<const Instance*>(task.extra->actor)->caller;
-}
-
-const std::vector<unsigned>* Actors::gpus_of(const Task& task) noexcept {
-    const auto* const target = static_cast<const Instance*>(task.extra->actor);
-    return target->held ? &target->held->gpus : nullptr;
-}
-
-void Actors::list(std::vector<Waiting>& all) {
-    const Rank self = engine_.self();
-    Lock lock(mutex_);
-    for (const auto& [id, target] : instances_) {
-        for (Task* task : target->mailbox) {
-            Waiting& one = all.emplace_back();
-            one.key = waiting_key(*task, self);
-            one.name = graph::name_of(*task);
-            one.rank = static_cast<unsigned>(index(self));
-            one.state = "queued behind other calls";
-            for (Task* running : target->under_way) {
-                one.targets.push_back({waiting_key(*running, self), graph::name_of(*running)});
-            }
-        }
-    }
 }
 
 }  // namespace mobula::runtime

@@ -21,6 +21,9 @@ using detail::Task;
 using graph::FailurePtr;
 using graph::Object;
 
+/// Why calls fail of an actor whose constructor did.
+[[nodiscard]] std::string constructor_failed(const graph::Failure& why);
+
 /// Actors: on the caller's side, calls that go out in the caller's order; on the actor's rank, the
 /// instance with its mailbox. Calls reach the instance over one channel per calling rank, so they
 /// arrive in the order in which they left. Thread-safe.

@@ -116,7 +116,7 @@ private:
 
     std::optional<Membership> membership_;
     std::vector<Inbound> inbound_;
-    std::vector<std::uint64_t> aligned_;  ///< a copy of the message in hand, where UCX's is not
+    std::vector<std::uint64_t> aligned_;     ///< a copy of the message in hand, where UCX's is not
     std::vector<Membership::Death> losses_;  ///< to be reported by the next progress()
     std::vector<std::uint8_t> fences_sent_;  ///< per peer: once per tick is enough
     std::string fenced_because_;             ///< to be reported, when not empty

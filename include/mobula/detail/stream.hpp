@@ -19,9 +19,7 @@ namespace mobula::detail {
 /// not be copied, and the objects that the value refers to. Thread-bound.
 class Writer {
 public:
-    void bytes(const void* data, std::size_t size) {
-        stream_.append(data, size);
-    }
+    void bytes(const void* data, std::size_t size) { stream_.append(data, size); }
     template <class T>
     void raw(const T& value) {
         static_assert(std::is_trivially_copyable_v<T>);
