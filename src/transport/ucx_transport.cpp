@@ -297,8 +297,10 @@ bool UcxTransportImpl::leave(Time deadline) {
         turn_.leave([this] { work(); });
     }
     while (!all_left() && Clock::now() < deadline) progress();
-    return all_left() && net_.close_all(deadline);
+    return all_left();
 }
+
+bool UcxTransportImpl::close(Time deadline) { return net_.close_all(deadline); }
 
 Counters UcxTransportImpl::counters() const {
     Counters now;
