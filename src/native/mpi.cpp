@@ -12,7 +12,6 @@ namespace {
 
 // One per process, as MPI itself is; kept out of the header so that <mpi.h> stays in this file.
 MPI_Comm own_world = MPI_COMM_NULL;
-MPI_Request own_barrier = MPI_REQUEST_NULL;
 
 void must(int code, const char* call) {
     if (code == MPI_SUCCESS) return;
@@ -94,14 +93,6 @@ std::vector<std::vector<std::byte>> MpiSession::allgather(std::span<const std::b
         parts[r].assign(begin, begin + counts[r]);
     }
     return parts;
-}
-
-void MpiSession::enter_barrier() { must(MPI_Ibarrier(own_world, &own_barrier), "MPI_Ibarrier"); }
-
-bool MpiSession::barrier_is_over() {
-    int over = 0;
-    must(MPI_Test(&own_barrier, &over, MPI_STATUS_IGNORE), "MPI_Test");
-    return over != 0;
 }
 
 void MpiSession::finalize() {

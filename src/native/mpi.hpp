@@ -35,10 +35,6 @@ public:
     /// Collective: gives every rank's bytes to every rank. The lengths may differ.
     [[nodiscard]] std::vector<std::vector<std::byte>> allgather(std::span<const std::byte> mine);
 
-    /// Collective: begins to wait until every rank has called this; barrier_is_over() tells.
-    void enter_barrier();
-    [[nodiscard]] bool barrier_is_over();
-
     /// The clean end, when every rank is alive; collective. Where the program has started MPI
     /// itself this only gives the duplicate back.
     void finalize();

@@ -103,24 +103,10 @@ void Cluster::start(Delegate& delegate, std::chrono::milliseconds dead_after) {
 }
 
 bool Cluster::finish(Time deadline) {
-    const bool in_order =
-        transport_->leave(deadline) && all_have_left(deadline) && transport_->close(deadline);
+    const bool in_order = transport_->leave(deadline) && transport_->close(deadline);
     transport_.reset();
     if (!in_order) return false;
     if (mpi_) mpi_->finalize();
-    return true;
-}
-
-/// Nobody has died, or this rank would have left in haste, so MPI can still be asked.
-bool Cluster::all_have_left(Time deadline) {
-    if (!mpi_) return true;
-    mpi_->enter_barrier();
-    while (!mpi_->barrier_is_over()) {
-        const Time now = Clock::now();
-        if (now >= deadline) return false;
-        transport_->progress();
-        transport_->wait(std::min<Time>(deadline, now + std::chrono::milliseconds(1)));
-    }
     return true;
 }
 

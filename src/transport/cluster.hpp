@@ -73,8 +73,6 @@ public:
     [[noreturn]] static void abandon(int exit_code) noexcept;
 
 private:
-    [[nodiscard]] bool all_have_left(Time deadline);
-
     std::unique_ptr<native::MpiSession> mpi_;
     std::unique_ptr<store::Arena> arena_;
     std::unique_ptr<UcxTransport> transport_;

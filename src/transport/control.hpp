@@ -20,6 +20,7 @@ enum class ControlKind : std::uint16_t {
     refused,   ///< the pull `id` cannot be served; behind it the reason
     want_key,  ///< send the key of extent `id` of your arena
     key,       ///< of extent `id`, which is at `offset` in my memory; behind it the key, or nothing
+    closed,    ///< all have said goodbye: nobody will speak any more
 };
 
 struct Control {
@@ -56,7 +57,7 @@ inline std::string_view control_fault(std::span<const std::byte> message) noexce
     Control control;
     std::memcpy(&control, message.data(), sizeof control);
     if (control.format != Control::control_format) return "a control message of another format";
-    if (control.kind < ControlKind::beat || control.kind > ControlKind::key) {
+    if (control.kind < ControlKind::beat || control.kind > ControlKind::closed) {
         return "a control message of an unknown kind";
     }
     return {};

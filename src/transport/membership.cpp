@@ -61,6 +61,19 @@ bool Membership::declare_dead(Rank rank) { return end(rank, State::dead); }
 
 bool Membership::declare_left(Rank rank) { return end(rank, State::left); }
 
+Rank Membership::first() const noexcept {
+    std::uint32_t r = 0;
+    while (r < index(self_) && state(Rank{r}) == State::dead) ++r;
+    return Rank{r};
+}
+
+bool Membership::is_last() const noexcept {
+    for (std::uint32_t r = 0; r < members_.size(); ++r) {
+        if (Rank{r} != self_ && lives(Rank{r})) return false;
+    }
+    return true;
+}
+
 bool Membership::end(Rank rank, State state) {
     if (!lives(rank)) return false;
     members_[index(rank)].state = state;

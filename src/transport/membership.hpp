@@ -83,6 +83,10 @@ public:
     [[nodiscard]] bool lives(Rank rank) const noexcept {
         return state(rank) == State::joining || state(rank) == State::alive;
     }
+    /// The lowest rank that is not dead; the same on all ranks that know of the same deaths.
+    [[nodiscard]] Rank first() const noexcept;
+    /// Whether no other member lives.
+    [[nodiscard]] bool is_last() const noexcept;
     [[nodiscard]] Incarnation incarnation(Rank rank) const noexcept {
         return members_[index(rank)].incarnation;
     }

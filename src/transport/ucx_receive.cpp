@@ -172,6 +172,10 @@ void UcxTransportImpl::receive_control(std::span<const std::byte> message) {
     }
     if (!believes(control.sender, control.incarnation)) return;
     if (control.kind == ControlKind::beat) return;
+    if (control.kind == ControlKind::closed) {
+        closed_ = true;
+        return;
+    }
     if (control.kind == ControlKind::death || control.kind == ControlKind::left) {
         const Rank subject{control.subject};
         if (control.subject >= ranks_ || subject == self_) return;

@@ -259,7 +259,6 @@ void UcxTransportImpl::take_leave_of(Rank peer) {
     if (!membership_->declare_left(peer)) return;
     outbox_.close(peer);
     bulk_.lose(peer, fmt::format("rank {} has left the job", index(peer)));
-    tell_of(ControlKind::left, peer, {});
 }
 
 void UcxTransportImpl::tell_of(ControlKind kind, Rank subject, std::string_view reason) {
@@ -285,19 +284,37 @@ void UcxTransportImpl::fence(Rank peer) {
         std::as_bytes(std::span(words)));
 }
 
+/// All say goodbye to the first of them, who tells them when nobody is missing: a rank that goes
+/// earlier could still be spoken to by one that has not heard of its end.
 bool UcxTransportImpl::leave(Time deadline) {
     leaving_ = true;
-    const auto all_left = [this] {
+    const auto drive_until = [&](auto&& done) {
+        while (!done()) {
+            if (Clock::now() >= deadline) return false;
+            if (!progress()) wait(std::min<Time>(deadline, Clock::now() + short_nap));
+        }
+        return true;
+    };
+    const auto all_sent = [this] {
         return !outbox_.has_work() && net_.awaited() == 0 && !bulk_.busy();
     };
     flush();
-    while (!all_left() && Clock::now() < deadline) progress();
-    if (turn_.enter_or_ask()) {
-        tell_of(ControlKind::left, self_, {});
-        turn_.leave([this] { work(); });
+    if (!drive_until(all_sent)) return false;
+    const Rank host = membership_->first();
+    if (self_ != host) say(host, ControlKind::left);
+    if (!drive_until([&] { return self_ == host ? membership_->is_last() : closed_; }))
+        return false;
+    for (std::size_t r = 0; r < ranks_ && self_ == host; ++r) {
+        const Rank peer{static_cast<std::uint32_t>(r)};
+        if (membership_->state(peer) == Membership::State::left) say(peer, ControlKind::closed);
     }
-    while (!all_left() && Clock::now() < deadline) progress();
-    return all_left();
+    return drive_until(all_sent);
+}
+
+void UcxTransportImpl::say(Rank to, ControlKind kind) {
+    if (!turn_.enter_or_ask()) return;  // leave() is alone by now, so it is not refused
+    net_.post(to, Control{.kind = kind, .subject = static_cast<std::uint32_t>(index(self_))});
+    turn_.leave([this] { work(); });
 }
 
 bool UcxTransportImpl::close(Time deadline) { return net_.close_all(deadline); }

@@ -97,6 +97,7 @@ private:
     void lose(Rank peer, const std::string& reason, bool reachable);
     void bury(Rank peer, const std::string& reason, bool reachable);
     void take_leave_of(Rank peer);
+    void say(Rank to, ControlKind kind);
     void accuse_self(const Control& accusation, std::string_view reason);
     void report_news();
     void tell_of(ControlKind kind, Rank subject, std::string_view reason);
@@ -123,6 +124,7 @@ private:
     std::string fenced_because_;             ///< to be reported, when not empty
     bool fenced_ = false;
     bool leaving_ = false;
+    bool closed_ = false;                 ///< nobody will speak to this rank any more
     bool ended_ = false;                  ///< the destructor runs: nothing is believed any more
     std::atomic<Time::rep> tick_due_{0};  ///< 0, or the time that tick() was given
     bool news_ = false;                   ///< something waits for progress() to report it

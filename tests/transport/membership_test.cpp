@@ -74,6 +74,18 @@ TEST(Membership, EndsInOneStateWhateverTheOrder) {
     } while (std::next_permutation(events.begin(), events.end()));
 }
 
+TEST(Membership, KnowsWhoIsFirstAndWhetherItIsLast) {
+    Membership view = make(r1, 3);
+    EXPECT_EQ(view.first(), r0);
+    EXPECT_FALSE(view.is_last());
+    EXPECT_TRUE(view.declare_left(r2));
+    EXPECT_FALSE(view.is_last());
+    EXPECT_EQ(view.first(), r0);
+    EXPECT_TRUE(view.declare_dead(r0));
+    EXPECT_TRUE(view.is_last());
+    EXPECT_EQ(view.first(), r1);
+}
+
 TEST(Membership, DropsOtherIncarnationsAndStrangers) {
     Membership view(r0, {Node{0}, Node{1}}, {Incarnation{0}, Incarnation{5}}, limits(), start);
     EXPECT_EQ(view.hears(r1, Incarnation{4}), Verdict::drop);
