@@ -5,8 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/check.hpp"
-#include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/task_record.hpp"
