@@ -57,8 +57,9 @@ public:
     void arrive(Task& task);
     /// What the task, which is about to run, runs on; null and a failure when the actor is dead.
     [[nodiscard]] void* prepare(Task& task, FailurePtr& failure);
-    /// It ran, or failed without running.
-    void finished(Task& task, const FailurePtr& failure);
+    /// It ran, or failed without running. Returns what its caller hears: of a call that was
+    /// cancelled because its actor was killed, the actor's death.
+    [[nodiscard]] FailurePtr finished(Task& task, FailurePtr failure);
 
     /// Calls that wait behind others, for the graph of who waits for whom.
     void list(std::vector<Waiting>& all);

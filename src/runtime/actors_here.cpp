@@ -226,7 +226,7 @@ void* Actors::prepare(Task& task, FailurePtr& failure) {
     return target.self;
 }
 
-void Actors::finished(Task& task, const FailurePtr& failure) {
+FailurePtr Actors::finished(Task& task, FailurePtr failure) {
     Lock lock(mutex_);
     auto& target = *static_cast<Instance*>(task.extra->actor);
     if (task.info->actor != nullptr) {
@@ -247,11 +247,15 @@ void Actors::finished(Task& task, const FailurePtr& failure) {
     } else {
         --target.running;
         std::erase(target.under_way, &task);
+        if (target.dead && failure && failure->kind == graph::FailureKind::cancelled) {
+            failure = target.dead;
+        }
     }
     const ObjectId id = target.id;
     const bool has_died = failure && task.info->actor != nullptr;
     pump(target, lock);
     if (has_died) tell_of_death(id);
+    return failure;
 }
 
 void Actors::end(const ObjectId& id) {

@@ -211,7 +211,7 @@ void Engine::execute(Task& task) noexcept {
             }
         }
     }
-    if (actor_task) actors.finished(task, failure);
+    if (actor_task) failure = actors.finished(task, failure);
     if (task.extra != nullptr) resources.release(*task.extra);
     if (failure) return fail(task, failure);
     retire(task);

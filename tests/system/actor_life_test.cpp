@@ -100,7 +100,7 @@ void kills(unsigned rank) {
     const Ref<int> waiting = guest.call<&Guest::meet>(remote<run_until_cancelled>(on(rank)));
     get(guest.ready());
     kill(guest);
-    thrown<Error>([&] { get(running); }, "the method that ran");
+    thrown<ActorDied>([&] { get(running); }, "the method that ran");
     const std::string text = thrown<ActorDied>([&] { get(queued); }, "a queued method");
     check_contains(text, "kill", "the sentence of a killed actor");
     thrown<ActorDied>([&] { get(waiting); }, "a method whose input was not there");
