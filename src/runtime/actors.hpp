@@ -30,7 +30,6 @@ using graph::Object;
 class Actors {
 public:
     explicit Actors(Engine& engine) : engine_(engine) {}
-    ~Actors();
 
     // ---- the caller's side ----
 
@@ -60,6 +59,9 @@ public:
     /// It ran, or failed without running. Returns what its caller hears: of a call that was
     /// cancelled because its actor was killed, the actor's death.
     [[nodiscard]] FailurePtr finished(Task& task, FailurePtr failure);
+
+    /// The job is over: destroys the actors that are left.
+    void drain() noexcept;
 
     /// Calls that wait behind others, for the graph of who waits for whom.
     void list(std::vector<Waiting>& all);

@@ -86,8 +86,9 @@ constexpr detail::FunctionInfo end_of_actor{
 
 }  // namespace
 
-Actors::~Actors() {
-    for (auto& [id, instance] : instances_) {
+void Actors::drain() noexcept {
+    // Their destructors may drop the last handles of others, which changes the table.
+    for (auto& [id, instance] : std::exchange(instances_, {})) {
         Remains{instance->info, instance->self, instance->constructed, {}}.bury();
     }
 }

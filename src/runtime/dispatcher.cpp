@@ -67,6 +67,14 @@ Task* Dispatcher::find_sent(TaskKey key, Rank where) {
     return task != nullptr && task->where == where ? task : nullptr;
 }
 
+void Dispatcher::drain() noexcept {
+    for (Slot& slot : std::exchange(slots_, {})) {
+        if (slot.task == nullptr) continue;
+        graph::destroy_arguments(*slot.task);
+        graph::free_task(*slot.task);
+    }
+}
+
 // ---- choosing a rank ----
 
 void Dispatcher::place(Task& task) {

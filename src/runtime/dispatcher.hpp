@@ -56,6 +56,9 @@ public:
     void foreign_started(Task& task);
     void foreign_ended(Task& task) noexcept;
 
+    /// The job is over: frees the tasks whose results will not come back.
+    void drain() noexcept;
+
     [[nodiscard]] std::uint64_t tasks_sent() const noexcept { return tasks_sent_; }
     [[nodiscard]] std::uint64_t tasks_received() const noexcept { return tasks_received_; }
 

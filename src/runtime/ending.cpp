@@ -61,8 +61,10 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
 
 void Engine::on_finish(wire::RecordReader&) { stop(); }
 
-/// Frees what was submitted and never ran.
+/// Frees what is left: actors, and what was submitted and never ran.
 void Engine::drain() {
+    dispatcher.drain();
+    actors.drain();
     while (Task* const task = team.take_any()) {
         if (task->foreign) dispatcher.foreign_ended(*task);
         graph::destroy_arguments(*task);

@@ -25,6 +25,17 @@ constexpr std::size_t described_bytes_max = 1024;
 /// not each bring a value that may never be read.
 constexpr std::size_t describing_record_bytes_max = 65536;
 
+/// Whether the value's form may go along with a reference.
+bool encoded_small(const Object& object, detail::Writer& value) noexcept {
+    try {
+        object.type->encode(object.content.value, value);
+    } catch (...) {
+        return false;  // whoever wants it hears why; a reference may be passed on all the same
+    }
+    return value.stream().size() <= described_bytes_max && value.attachments().empty() &&
+           value.references().empty();
+}
+
 }  // namespace
 
 CellPtr try_share_object(Object& object) noexcept {
@@ -139,9 +150,7 @@ void Exchange::described_state(Object& object, RecordWriter& writer) {
     if (roomy && state == State::ready && !object.type->plain &&
         object.type->weight(object.content.value) <= described_bytes_max) {
         detail::Writer value;
-        object.type->encode(object.content.value, value);
-        if (value.stream().size() <= described_bytes_max && value.attachments().empty() &&
-            value.references().empty()) {
+        if (encoded_small(object, value)) {
             writer.put(Known::inside).put(static_cast<std::uint32_t>(value.stream().size()));
             writer.bytes(value.stream().data(), value.stream().size());
             return;
