@@ -85,6 +85,13 @@ static_assert(sizeof(Object) == 64, "an object is one cache line");
 [[nodiscard]] inline bool is_done(State state) noexcept { return state != State::pending; }
 [[nodiscard]] inline bool is_here(State state) noexcept { return state >= State::encoded; }
 
+/// Whether nobody but the caller, who has a reference, has the object or can get it. In this order:
+/// who made it known to other ranks and let it go has done both when the count says so.
+[[nodiscard]] inline bool is_alone(const Object& object) noexcept {
+    return object.references.load(std::memory_order_acquire) == 1 &&
+           object.shared.load(std::memory_order_relaxed) == nullptr;
+}
+
 /// A fresh pending object with `references` references.
 [[nodiscard]] Object* new_object(std::uint32_t references);
 /// Destroys the value and frees the object; its last reference is gone.
@@ -102,6 +109,12 @@ void complete(Object& object) noexcept;                    ///< the value is in 
 void complete(Object& object, Encoded* encoded) noexcept;  ///< takes it over
 bool locate(Object& object) noexcept;
 void fail(Object& object, FailurePtr failure) noexcept;
+
+/// The value is in its place, and nobody else has the object.
+inline void complete_alone(Object& object) noexcept {
+    object.producer = nullptr;
+    object.state.store(State::ready, std::memory_order_relaxed);
+}
 
 /// Adds a waiter unless what it waits for is so already; returns whether it was added.
 [[nodiscard]] bool add_waiter(Object& object, Waiter& waiter) noexcept;

@@ -55,7 +55,14 @@ Task* new_task(const FunctionInfo& info, std::uint32_t references) {
 void destroy_arguments(Task& task) noexcept { task.info->destroy(arguments(task)); }
 
 void free_task(Task& task) noexcept {
-    for (std::uint32_t i = 0; i < task.info->results; ++i) CellPtr{task.results(i)};
+    for (std::uint32_t i = 0; i < task.info->results; ++i) {
+        Object* const object = task.results(i);
+        if (task.foreign && is_alone(*object)) {
+            free_object(object);  // the usual case: its value has gone to the task's owner
+        } else {
+            CellPtr{object};
+        }
+    }
     CellPtr{task.actor};
     Scope::release(task.scope);
     Scope::release(task.children.load(std::memory_order_relaxed));
@@ -89,6 +96,7 @@ struct Awaiting {
     Task* task;
     bool needs_value;
     const InputEvents* events;
+    bool any;
 };
 
 }  // namespace
@@ -96,11 +104,12 @@ struct Awaiting {
 bool await_inputs(Task& task, bool needs_value, const InputEvents& events) {
     // One more than there are inputs, so that none of them can be the last while this goes on.
     task.missing.store(1, std::memory_order_relaxed);
-    Awaiting awaiting{&task, needs_value, &events};
+    Awaiting awaiting{&task, needs_value, &events, false};
     task.info->visit(
         arguments(task),
         [](Input& input, void* context) {
-            const Awaiting& wait = *static_cast<Awaiting*>(context);
+            Awaiting& wait = *static_cast<Awaiting*>(context);
+            wait.any = true;
             input.task = wait.task;
             input.fire = wait.events->fire;
             input.needs_value = wait.needs_value;
@@ -113,7 +122,7 @@ bool await_inputs(Task& task, bool needs_value, const InputEvents& events) {
             }
         },
         &awaiting);
-    return arrived(task);
+    return !awaiting.any || arrived(task);
 }
 
 FailurePtr failed_input(Task& task) noexcept {

@@ -62,6 +62,7 @@ struct Task {
     bool foreign = false;  ///< another rank owns it; `where` is that rank
     std::atomic<bool> cancelled{false};
     std::uint8_t attempt = 0;
+    bool placed = false;              ///< must run on the rank `where`; its only option
     Rank where{};                     ///< who runs it while sent; whose it is if foreign
     std::uint32_t bytes = 0;          ///< of the whole block
     TaskKey key{};                    ///< in its owner's table, while sent or foreign
@@ -72,6 +73,10 @@ struct Task {
 
     /// Goes on to the next phase, unless it was cancelled.
     [[nodiscard]] bool advance(Phase to) noexcept {
+        if (foreign) {  // its owner alone may call it over
+            phase.store(to, std::memory_order_release);
+            return true;
+        }
         Phase seen = phase.load(std::memory_order_acquire);
         while (seen != Phase::over) {
             if (phase.compare_exchange_weak(seen, to, std::memory_order_acq_rel)) return true;

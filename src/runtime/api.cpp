@@ -155,10 +155,7 @@ void* cell_value(Cell& cell, const TypeInfo& type) {
     return graph::value_of(Object::of(cell), type);
 }
 
-bool sole_reference(const Cell& cell) noexcept {
-    const Object& object = Object::of(cell);
-    return object.shared == nullptr && cell.references.load(std::memory_order_acquire) == 1;
-}
+bool sole_reference(const Cell& cell) noexcept { return graph::is_alone(Object::of(cell)); }
 
 CellPtr new_object(const TypeInfo& type, void*& place) {
     static_cast<void>(Engine::current());
@@ -376,7 +373,7 @@ Statistics statistics() {
     runtime::Engine& engine = runtime::Engine::current();
     const runtime::Exchange::Sums sums = engine.exchange.sums();
     const transport::Counters counters = engine.network.transport().counters();
-    return {engine.tasks_run.load(std::memory_order_relaxed),
+    return {engine.team.tasks_run(),
             engine.dispatcher.tasks_sent(),
             engine.dispatcher.tasks_received(),
             sums.values_mapped,

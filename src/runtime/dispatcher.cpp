@@ -40,8 +40,23 @@ Dispatcher::Dispatcher(Engine& engine, Network& network,
 
 // ---- the table of sent tasks ----
 
-void Dispatcher::take_slot(Task& task) {
-    std::lock_guard guard(slots_lock_);
+/// Writes of a counter that only one thread at a time writes.
+static void add_one(std::atomic<std::uint64_t>& counter) noexcept {
+    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+/// Whether its rank gives it back when it is asked for tasks; see Team::take_foreign.
+static scheduler::Loads::Bound bound_of(const Task& task) noexcept {
+    const graph::TaskExtra* const extra = task.extra;
+    const bool bound = task.bound || task.placed ||
+                       (extra != nullptr && (extra->demands || extra->options.placement.kind !=
+                                                                   Placement::Kind::automatic));
+    return bound ? scheduler::Loads::Bound::yes : scheduler::Loads::Bound::no;
+}
+
+/// The task is about to go to the rank `where`.
+void Dispatcher::enter(Task& task) {
+    std::lock_guard guard(lock_);
     std::uint32_t number = free_slot_;
     if (number == 0) {
         number = static_cast<std::uint32_t>(slots_.size());
@@ -51,20 +66,47 @@ void Dispatcher::take_slot(Task& task) {
     }
     slots_[number].task = &task;
     task.key = {number, ++slots_[number].generation};
+    if (task.actor == nullptr) loads_.sent(task.where, bound_of(task));
+    add_one(tasks_sent_);
 }
 
 void Dispatcher::free_slot(TaskKey key) {
-    std::lock_guard guard(slots_lock_);
     slots_[key.slot].task = nullptr;
     slots_[key.slot].next_free = free_slot_;
     free_slot_ = key.slot;
 }
 
-Task* Dispatcher::find_sent(TaskKey key, Rank where) {
-    std::lock_guard guard(slots_lock_);
+/// It did not go after all, or came back without having run.
+void Dispatcher::forget(const Task& task) {
+    std::lock_guard guard(lock_);
+    free_slot(task.key);
+    if (task.actor == nullptr) loads_.returned(task.where, bound_of(task));
+}
+
+Task* Dispatcher::lookup(TaskKey key, Rank where) const {
     if (key.slot >= slots_.size() || slots_[key.slot].generation != key.generation) return nullptr;
     Task* const task = slots_[key.slot].task;
     return task != nullptr && task->where == where ? task : nullptr;
+}
+
+Task* Dispatcher::find_sent(TaskKey key, Rank where) {
+    std::lock_guard guard(lock_);
+    return lookup(key, where);
+}
+
+Dispatcher::Back Dispatcher::take_back(const ResultHead& head, Rank from) {
+    std::lock_guard guard(lock_);
+    Task* const task = lookup(head.key, from);
+    if (task == nullptr) return {};
+    // Results come in the order of their tasks, whose slots mostly lie side by side, up or down:
+    // fetch the next one's memory, for it has long been out of the caches.
+    const std::uint32_t next = 2 * head.key.slot - std::exchange(last_back_, head.key.slot);
+    if (next < slots_.size()) __builtin_prefetch(slots_[next].task, 1);
+    if (head.form != ResultForm::failed && --task->results_left != 0) return {task};
+    free_slot(head.key);
+    if (task->actor != nullptr) return {task, true, false};
+    loads_.done(from, head.run_ns, bound_of(*task));
+    return {task, true, loads_.wants_more(from)};
 }
 
 void Dispatcher::drain() noexcept {
@@ -78,6 +120,11 @@ void Dispatcher::drain() noexcept {
 // ---- choosing a rank ----
 
 void Dispatcher::place(Task& task) {
+    if (task.placed) {
+        if (task.where != network_.self()) return send(task, task.where);
+        task.bound = true;
+        return engine_.run_here(task);
+    }
     const TaskOptions* const options = task.extra != nullptr ? &task.extra->options : nullptr;
     if (options != nullptr &&
         (task.extra->demands || options->placement.kind != Placement::Kind::automatic)) {
@@ -129,7 +176,7 @@ void Dispatcher::place(Task& task) {
     }
     std::optional<Rank> to;
     {
-        std::lock_guard guard(loads_lock_);
+        std::lock_guard guard(lock_);
         to = loads_.next_with_room();
     }
     if (to) return send(task, *to);
@@ -138,36 +185,34 @@ void Dispatcher::place(Task& task) {
 
 // ---- sending ----
 
-/// Function, key, options, arguments. An actor's call names the actor in front.
+/// Head, options, arguments. An actor's call names the actor in front.
 void Dispatcher::write_task(Task& task, RecordWriter& record) {
-    const std::size_t flags_at = record.size();
     const bool call = task.actor != nullptr || task.info->actor != nullptr;
-    std::uint8_t flags = task.bound && !call ? bound : 0;
-    record.put(flags).put(engine_.functions.index_of(*task.info)).put(task.key);
-    if (task.extra != nullptr && only_placed(task)) {
-        flags |= bound;
-    } else if (task.extra != nullptr) {
-        flags |= has_options;
-        write_extra(*task.extra, record);
-    }
-    detail::Writer& writer = scratch_writer();
-    task.info->encode(graph::arguments(task), writer);
-    if (writer.attachments().empty() && writer.references().empty() &&
-        writer.stream().size() <= engine_.options.inline_bytes) {
-        flags |= plain_arguments;
-        record.bytes(writer.stream().data(), writer.stream().size());
+    const bool options = task.extra != nullptr && !only_placed(task);
+    detail::Writer& arguments = scratch_writer();
+    task.info->encode(graph::arguments(task), arguments);
+    const bool plain = arguments.attachments().empty() && arguments.references().empty() &&
+                       arguments.stream().size() <= engine_.options.inline_bytes;
+    TaskHead head{engine_.functions.index_of(*task.info), 0, task.key};
+    if (options) head.flags |= has_options;
+    if (plain) head.flags |= plain_arguments;
+    const bool must = task.bound || task.placed || (task.extra != nullptr && !options);
+    if (must && !call) head.flags |= bound;
+    record.put(head);
+    if (options) write_extra(*task.extra, record);
+    if (plain) {
+        record.bytes(arguments.stream().data(), arguments.stream().size());
     } else {
-        engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
+        engine_.exchange.put_encoded(*engine_.exchange.seal(arguments), task.where, record);
     }
-    record.patch(flags_at, flags);
 }
 
 void Dispatcher::send(Task& task, Rank to) {
     task.where = to;
-    take_slot(task);
     task.results_left = task.info->results;
+    enter(task);
     if (!task.advance(Task::Phase::sent)) {
-        free_slot(task.key);
+        forget(task);
         return engine_.retire(task);
     }
     const bool construct = task.info->actor != nullptr;
@@ -180,15 +225,10 @@ void Dispatcher::send(Task& task, Rank to) {
     } catch (...) {
         // An argument that cannot be encoded fails the task, not the job.
         const FailurePtr failure = engine_.caught(task);
-        free_slot(task.key);
+        forget(task);
         if (construct) engine_.actors.kill_there(task, to, *failure);
         return engine_.fail(task, failure);
     }
-    if (task.actor == nullptr) {
-        std::lock_guard guard(loads_lock_);
-        loads_.sent(to);
-    }
-    tasks_sent_.fetch_add(1, std::memory_order_relaxed);
     network_.send(to, record);
 }
 
@@ -203,7 +243,8 @@ bool Dispatcher::backlogged() const noexcept {
 
 // ---- results ----
 
-std::uint32_t Dispatcher::run_time(const Task&) const noexcept {
+/// Of the calling task.
+static std::uint32_t run_time() noexcept {
     const worker::Frame* const frame = worker::Team::frame();
     if (frame == nullptr) return 1;
     const std::uint64_t ticks = ticks_now() - frame->started;
@@ -213,15 +254,12 @@ std::uint32_t Dispatcher::run_time(const Task&) const noexcept {
 
 void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
     Object& object = *task.results(number);
-    RecordWriter record(Kind::result);
-    const std::size_t form_at = record.size();
-    record.put(ResultForm::plain).put(static_cast<std::uint16_t>(number)).put(task.key);
-    record.put(run_time(task));
     const detail::TypeInfo& type = *object.type;
-    const bool plain = type.plain && type.size <= engine_.options.inline_bytes;
-    if (plain) {
-        record.bytes(object.content.value, type.size);
-        graph::complete(object);
+    RecordWriter record(Kind::result);
+    ResultHead head{task.key, run_time(), static_cast<std::uint16_t>(number), ResultForm::plain};
+    if (type.plain && type.size <= engine_.options.inline_bytes) {
+        record.put(head).bytes(object.content.value, type.size);
+        graph::complete_alone(object);
         return network_.send(task.where, record);
     }
     graph::complete(object);
@@ -229,14 +267,15 @@ void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
         detail::Writer& writer = scratch_writer();
         type.encode(object.content.value, writer);
         if (engine_.exchange.fits_inline(writer)) {
-            record.patch(form_at, ResultForm::encoded);
+            head.form = ResultForm::encoded;
+            record.put(head);
             engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
         } else {
-            record.patch(form_at, ResultForm::located);
+            head.form = ResultForm::located;
             const std::uint64_t bytes = type.weight(object.content.value);
             const std::uint64_t copy =
                 engine_.exchange.keep_copy(object, engine_.exchange.seal(writer));
-            record.put(copy).put(bytes);
+            record.put(head).put(copy).put(bytes);
         }
     } catch (...) {
         return give_failure(task, *engine_.caught(task));
@@ -246,31 +285,17 @@ void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
 
 void Dispatcher::give_failure(Task& task, const graph::Failure& failure) noexcept {
     RecordWriter record(Kind::result);
-    record.put(ResultForm::failed).put(std::uint16_t{0}).put(task.key).put(run_time(task));
+    record.put(ResultHead{task.key, run_time(), 0, ResultForm::failed});
     detail::Writer writer;
     failure.encode(writer);
     record.bytes(writer.stream().data(), writer.stream().size());
     network_.send(task.where, record);
 }
 
-void Dispatcher::result_complete(Task& task, Rank from, std::uint32_t nanoseconds) {
-    free_slot(task.key);
-    const bool counted = task.actor == nullptr;
-    engine_.retire(task);
-    if (!counted) return;
-    bool more = false;
-    {
-        std::lock_guard guard(loads_lock_);
-        loads_.done(from, nanoseconds);
-        more = loads_.wants_more(from);
-    }
-    if (more) refill(from);
-}
-
 void Dispatcher::refill(Rank rank) {
     for (;;) {
         {
-            std::lock_guard guard(loads_lock_);
+            std::lock_guard guard(lock_);
             if (!loads_.room(rank)) return;
         }
         Task* const task = engine_.team.take();
@@ -284,7 +309,7 @@ void Dispatcher::refill(Rank rank) {
 void Dispatcher::idle() noexcept {
     std::optional<scheduler::Loads::Recall> recall;
     {
-        std::lock_guard guard(loads_lock_);
+        std::lock_guard guard(lock_);
         recall = loads_.recall();
     }
     if (!recall) return;
@@ -304,7 +329,7 @@ void Dispatcher::cancel(Rank where, TaskKey key, bool recursive) {
 void Dispatcher::cancel_children() {
     std::vector<std::pair<Rank, TaskKey>> asked;
     {
-        std::lock_guard guard(slots_lock_);
+        std::lock_guard guard(lock_);
         for (const Slot& slot : slots_) {
             if (slot.task == nullptr || slot.task->scope == nullptr) continue;
             if (slot.task->scope->cancelled()) asked.emplace_back(slot.task->where, slot.task->key);
@@ -315,6 +340,7 @@ void Dispatcher::cancel_children() {
 
 void Dispatcher::foreign_started(Task& task) {
     std::lock_guard guard(foreign_lock_);
+    add_one(tasks_received_);
     task.results_left = static_cast<std::uint32_t>(foreign_.size());
     foreign_.push_back(&task);
 }

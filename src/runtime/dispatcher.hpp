@@ -68,9 +68,18 @@ private:
         std::uint32_t generation = 0;
         std::uint32_t next_free = 0;
     };
+    /// A sent task of which a result came.
+    struct Back {
+        Task* task = nullptr;
+        bool last = false;  ///< nothing more will come; it has left the table
+        bool more = false;  ///< and its rank should get more tasks
+    };
 
-    void take_slot(Task& task);
+    void enter(Task& task);
+    void forget(const Task& task);
     void free_slot(TaskKey key);
+    [[nodiscard]] Task* lookup(TaskKey key, Rank where) const;
+    [[nodiscard]] Back take_back(const struct ResultHead& head, Rank from);
     void write_task(Task& task, wire::RecordWriter& record);
     static void decode_arguments(Task& task, const Encoded& encoded);
     void refuse(Task& task, const graph::Failure& failure) noexcept;
@@ -78,20 +87,18 @@ private:
                   std::vector<Arrived::Part> parts);
     void receive_later(Task& task, const ObjectId& actor, wire::Kind kind,
                        std::unique_ptr<Encoded> encoded, std::vector<Arrived::Part> parts);
-    void result_complete(Task& task, Rank from, std::uint32_t nanoseconds);
     void refill(Rank rank);
-    [[nodiscard]] std::uint32_t run_time(const Task& task) const noexcept;
 
     Engine& engine_;
     Network& network_;
-    Spinlock slots_lock_;
+    Spinlock lock_;  ///< of the table of sent tasks, and of the loads that it makes
     std::vector<Slot> slots_;
     std::uint32_t free_slot_ = 0;
-    Spinlock loads_lock_;
+    std::uint32_t last_back_ = 0;  ///< the slot of the latest result
     scheduler::Loads loads_;
     Spinlock foreign_lock_;
     std::vector<Task*> foreign_;  ///< other ranks' tasks here; each knows its place as results_left
-    std::atomic<std::uint64_t> tasks_sent_{0}, tasks_received_{0};
+    std::atomic<std::uint64_t> tasks_sent_{0}, tasks_received_{0};  ///< written under those locks
 };
 
 }  // namespace mobula::runtime

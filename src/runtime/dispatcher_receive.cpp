@@ -20,23 +20,21 @@ using wire::RecordWriter;
 void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
     ObjectId actor{};
     if (kind != Kind::task) actor = reader.get<ObjectId>();
-    const auto flags = reader.get<std::uint8_t>();
-    const detail::FunctionInfo* const info = engine_.functions.at(reader.get<std::uint32_t>());
+    const auto head = reader.get<TaskHead>();
+    const detail::FunctionInfo* const info = engine_.functions.at(head.function);
     if (info == nullptr) throw Error("a record calls a function that does not exist");
-    const auto key = reader.get<TaskKey>();
     std::unique_ptr<graph::TaskExtra> extra;
-    if ((flags & has_options) != 0) extra = read_extra(reader);
+    if ((head.flags & has_options) != 0) extra = read_extra(reader);
 
     Task& task = *graph::new_task(*info, 1);
     task.foreign = true;
-    task.bound = (flags & bound) != 0;
+    task.bound = (head.flags & bound) != 0;
     task.where = from;
-    task.key = key;
+    task.key = head.key;
     task.extra = extra.release();
-    tasks_received_.fetch_add(1, std::memory_order_relaxed);
     std::vector<Arrived::Part> parts;
     try {
-        if ((flags & plain_arguments) != 0) {
+        if ((head.flags & plain_arguments) != 0) {
             detail::Reader arguments(reader.rest(), {}, {});
             info->decode(arguments, graph::arguments(task));
         } else {
@@ -108,14 +106,12 @@ void Dispatcher::receive_later(Task& task, const ObjectId& actor, Kind kind,
 // ---- what comes back ----
 
 void Dispatcher::on_result(Rank from, RecordReader& reader) {
-    const auto form = reader.get<ResultForm>();
-    const auto number = reader.get<std::uint16_t>();
-    const auto key = reader.get<TaskKey>();
-    const auto nanoseconds = reader.get<std::uint32_t>();
-    Task* const task = find_sent(key, from);
+    const auto head = reader.get<ResultHead>();
+    const ResultForm form = head.form;
+    const auto [task, last, more] = take_back(head, from);
     if (task == nullptr) return;  // it was given up here meanwhile
-    if (number >= task->info->results) throw Error("a record gives a result that no task has");
-    Object& object = *task->results(number);
+    if (head.number >= task->info->results) throw Error("a record gives a result that no task has");
+    Object& object = *task->results(head.number);
     if (form != ResultForm::failed && graph::is_done(graph::state_of(object))) {
         throw Error("a record gives a result twice");
     }
@@ -125,7 +121,6 @@ void Dispatcher::on_result(Rank from, RecordReader& reader) {
         for (std::uint32_t i = 0; i < task->info->results; ++i) {
             graph::fail(*task->results(i), failure);
         }
-        task->results_left = 1;
     } else if (form == ResultForm::plain) {
         const std::span<const std::byte> bytes = reader.bytes(object.type->size);
         std::memcpy(graph::make_place(object, *object.type), bytes.data(), bytes.size());
@@ -139,7 +134,8 @@ void Dispatcher::on_result(Rank from, RecordReader& reader) {
     } else {
         throw Error("a record gives a result in no known form");
     }
-    if (--task->results_left == 0) result_complete(*task, from, nanoseconds);
+    if (last) engine_.retire(*task);
+    if (more) refill(from);
 }
 
 void Dispatcher::on_recall(Rank from, RecordReader& reader) {
@@ -165,18 +161,14 @@ void Dispatcher::on_recall(Rank from, RecordReader& reader) {
 void Dispatcher::on_returned(Rank from, RecordReader& reader) {
     const std::uint32_t count = reader.count(sizeof(TaskKey));
     {
-        std::lock_guard guard(loads_lock_);
+        std::lock_guard guard(lock_);
         loads_.recalled(from);
     }
     for (std::uint32_t i = 0; i < count; ++i) {
         const auto key = reader.get<TaskKey>();
         Task* const task = find_sent(key, from);
         if (task == nullptr) continue;
-        free_slot(key);
-        {
-            std::lock_guard guard(loads_lock_);
-            loads_.returned(from);
-        }
+        forget(*task);
         task->phase.store(Task::Phase::waiting, std::memory_order_release);
         engine_.run_here(*task);
     }

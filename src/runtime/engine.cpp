@@ -88,12 +88,26 @@ const graph::InputEvents& Engine::here_events() noexcept {
 
 // ---- the life of a task ----
 
+/// Whether the options say just on which rank the task must run: it keeps that itself then.
+static bool only_a_rank(const TaskOptions& options) {
+    static const TaskOptions usual;
+    return options.placement.kind == Placement::Kind::rank && options.placement.hard &&
+           options.name.empty() && options.priority == 0 && !options.retry_exceptions &&
+           options.max_retries == usual.max_retries;
+}
+
 void Engine::apply_options(Task& task, const TaskOptions& given) {
+    const bool demands = given.cpus != 1 || given.gpus != 0 || !given.resources.empty() ||
+                         given.placement.kind == Placement::Kind::bundle;
+    resources.check(given, demands);
+    if (!demands && !task.info->stream && only_a_rank(given)) {
+        task.placed = true;
+        task.where = static_cast<Rank>(given.placement.target);
+        return;
+    }
     graph::TaskExtra& extra = graph::extra_of(task);
     extra.options = given;
-    extra.demands = given.cpus != 1 || given.gpus != 0 || !given.resources.empty() ||
-                    given.placement.kind == Placement::Kind::bundle;
-    resources.check(given, extra.demands);
+    extra.demands = demands;
 }
 
 /// The scope that the children of the running task are cancelled by.
@@ -198,7 +212,6 @@ void Engine::execute(Task& task) noexcept {
     worker::Frame frame;
     const bool started = !failure;
     if (started) run_user_code(task, frame, failure);
-    tasks_run.fetch_add(1, std::memory_order_relaxed);
 
     const bool actor_task = task.extra != nullptr && task.extra->actor != nullptr;
     if (task.info->stream) streams.ended(task);

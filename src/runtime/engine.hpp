@@ -122,7 +122,6 @@ public:
     ResourceGate resources;
     Waits waits;
     StallWatch stall_watch;
-    std::atomic<std::uint64_t> tasks_run{0};
 
 private:
     [[noreturn]] static void throw_not_running();

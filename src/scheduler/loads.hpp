@@ -52,11 +52,17 @@ public:
         return static_cast<Rank>(spread_);
     }
 
-    void sent(Rank rank) noexcept { ++loads_[index(rank)].sent; }
+    /// Of a task: whether it must run where it is sent, so that it cannot be taken back.
+    enum class Bound : bool { no, yes };
+
+    void sent(Rank rank, Bound bound = Bound::no) noexcept {
+        ++loads_[index(rank)].sent;
+        loads_[index(rank)].bound += static_cast<std::uint32_t>(bound);
+    }
     /// A task came back after it ran for so long.
-    void done(Rank rank, std::uint32_t run_ns) noexcept {
+    void done(Rank rank, std::uint32_t run_ns, Bound bound = Bound::no) noexcept {
+        returned(rank, bound);
         Load& load = loads_[index(rank)];
-        --load.sent;
         const std::uint64_t ns = std::max<std::uint32_t>(run_ns, 1);
         load.average_ns = load.average_ns == 0 ? ns : (load.average_ns * 7 + ns) / 8;
         const std::uint64_t ahead =
@@ -65,7 +71,10 @@ public:
             std::clamp<std::uint64_t>(ahead, load.workers + 1, ahead_max));
     }
     /// It came back without having run.
-    void returned(Rank rank) noexcept { --loads_[index(rank)].sent; }
+    void returned(Rank rank, Bound bound = Bound::no) noexcept {
+        --loads_[index(rank)].sent;
+        loads_[index(rank)].bound -= static_cast<std::uint32_t>(bound);
+    }
     void lost(Rank rank) noexcept { loads_[index(rank)].alive = false; }
 
     [[nodiscard]] std::uint32_t sent_to(Rank rank) const noexcept {
@@ -86,8 +95,8 @@ public:
         Load* longest = nullptr;
         std::uint64_t longest_ns = window_ns_;
         for (Load& load : loads_) {
-            if (load.recalling || load.sent <= load.workers) continue;
-            const std::uint64_t queued = load.sent - load.workers;
+            if (load.recalling || load.sent - load.bound <= load.workers) continue;
+            const std::uint64_t queued = load.sent - load.bound - load.workers;
             const std::uint64_t ns = queued * (load.average_ns == 0 ? window_ns_ : load.average_ns);
             if (ns >= longest_ns) {
                 longest_ns = ns;
@@ -97,7 +106,7 @@ public:
         if (longest == nullptr) return std::nullopt;
         longest->recalling = true;
         return Recall{static_cast<Rank>(longest - loads_.data()),
-                      (longest->sent - longest->workers + 1) / 2};
+                      (longest->sent - longest->bound - longest->workers + 1) / 2};
     }
     void recalled(Rank rank) noexcept { loads_[index(rank)].recalling = false; }
 
@@ -105,6 +114,7 @@ private:
     struct Load {
         std::uint32_t workers = 1;
         std::uint32_t sent = 0;
+        std::uint32_t bound = 0;  ///< of those
         std::uint32_t ahead = 0;
         std::uint64_t average_ns = 0;
         bool alive = true;

@@ -151,6 +151,12 @@ std::size_t Team::suspended() const noexcept {
     return fibers;
 }
 
+std::uint64_t Team::tasks_run() const noexcept {
+    std::uint64_t tasks = 0;
+    for (const auto& worker : workers_) tasks += worker->tasks_run();
+    return tasks;
+}
+
 void Team::timers_changed() noexcept {
     alarms_changed_.store(true);
     wanted_.release();

@@ -112,6 +112,8 @@ public:
     [[nodiscard]] static Frame*& frame() noexcept { return this_frame; }
     /// Fibers that wait, on all workers.
     [[nodiscard]] std::size_t suspended() const noexcept;
+    /// Tasks that the workers have executed.
+    [[nodiscard]] std::uint64_t tasks_run() const noexcept;
 
     Timers& timers() noexcept { return timers_; }
     /// The communication thread shall look at the timers again.

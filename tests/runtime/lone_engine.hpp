@@ -125,7 +125,7 @@ public:
         settle();
         return std::any_of(at_peer_.heard.begin(), at_peer_.heard.end(), [](const Record& record) {
             return static_cast<wire::Kind>(record.front()) == wire::Kind::result &&
-                   record.at(1) == std::byte{3};
+                   record.at(1 + 8 + 4 + 2) == std::byte{3};
         });
     }
     /// Why the engine has ended the job, as it told rank 0; empty if it has not.

@@ -102,6 +102,21 @@ TEST(loads, recall_from_the_longest_queue_once) {
     EXPECT_EQ(loads.recall()->from, third);
 }
 
+TEST(loads, do_not_recall_what_must_stay) {
+    using enum Loads::Bound;
+    Loads loads(self, {1, 1}, window_ns);
+    for (int i = 0; i < 9; ++i) loads.sent(other, yes);
+    EXPECT_FALSE(loads.recall().has_value());
+    for (int i = 0; i < 3; ++i) loads.sent(other, no);
+    EXPECT_EQ(loads.recall()->count, 1U);
+    loads.recalled(other);
+    while (loads.sent_to(other) > 3) loads.done(other, 1000000, yes);
+    EXPECT_EQ(loads.recall()->count, 1U);
+    loads.recalled(other);
+    while (loads.sent_to(other) > 0) loads.returned(other, no);
+    EXPECT_FALSE(loads.recall().has_value());
+}
+
 TEST(loads, do_not_recall_what_is_soon_done) {
     Loads loads(self, {1, 1}, window_ns);
     loads.sent(other);
