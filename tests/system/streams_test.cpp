@@ -107,7 +107,9 @@ void back_pressure(unsigned rank) {
         TaskOptions options = on(rank);
         options.stream_window = window;
         const int before = get(remote<made_here>(on(rank)));
-        Stream<int> stream = remote<count>(options, 1000);
+        const int ended_before = get(remote<ended_here>(on(rank)));
+        std::optional<Stream<int>> reader = remote<count>(options, 1000);
+        Stream<int>& stream = *reader;
         const auto made_ahead = [&] { return get(remote<made_here>(on(rank))) - before; };
         await([&] { return made_ahead() >= static_cast<int>(window); }, "a full window");
         // Nothing is taken: the number must stand still, however long the task had time.
@@ -118,6 +120,10 @@ void back_pressure(unsigned rank) {
             check(made_ahead() <= i + static_cast<int>(window) + 2,
                   "a stream ran ahead while it was read");
         }
+        reader.reset();
+        // What it still makes must not count as the next one's.
+        await([&] { return get(remote<ended_here>(on(rank))) > ended_before; },
+              "the end of a generator whose reader went");
     }
 }
 
