@@ -125,6 +125,13 @@ bool await_inputs(Task& task, bool needs_value, const InputEvents& events) {
     return !awaiting.any || arrived(task);
 }
 
+bool has_inputs(Task& task) noexcept {
+    bool any = false;
+    task.info->visit(
+        arguments(task), [](Input&, void* found) { *static_cast<bool*>(found) = true; }, &any);
+    return any;
+}
+
 FailurePtr failed_input(Task& task) noexcept {
     FailurePtr failure;
     task.info->visit(

@@ -30,7 +30,6 @@ struct TaskExtra {
     bool demands = false;          ///< more than the one worker that runs it
     bool holds = false;            ///< the demands are taken from the rank's resources
     std::vector<unsigned> gpus;    ///< given while it runs
-    void* actor = nullptr;         ///< the actor it is for, on the actor's rank
     void* stream = nullptr;        ///< the producer's side of its stream
     void* line = nullptr;          ///< the caller's earlier calls that it waits behind
     unsigned max_concurrency = 1;  ///< of the actor that it constructs
@@ -70,6 +69,7 @@ struct Task {
     Cell* actor = nullptr;            ///< whose method or constructor it is; a reference
     graph::Object* result = nullptr;  ///< the first result's object on this rank
     graph::Object** more_results = nullptr;
+    void* instance = nullptr;  ///< on the actor's rank: the actor that it is for
 
     /// Goes on to the next phase, unless it was cancelled.
     [[nodiscard]] bool advance(Phase to) noexcept {
@@ -121,6 +121,7 @@ struct InputEvents {
 /// yet. Returns true when there is none: the caller goes on with the task. Else `fire` is called
 /// once for each, and the last of them (missing becomes 0) goes on.
 [[nodiscard]] bool await_inputs(Task& task, bool needs_value, const InputEvents& events);
+[[nodiscard]] bool has_inputs(Task& task) noexcept;
 /// Whether the input that fired was the last.
 [[nodiscard]] inline bool arrived(Task& task) noexcept {
     return task.missing.fetch_sub(1, std::memory_order_acq_rel) == 1;

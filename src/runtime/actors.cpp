@@ -69,7 +69,7 @@ void Actors::call(Object& actor, Task& task) {
 
     const worker::Frame* const frame = worker::Team::frame();
     const LineKey key{frame == nullptr ? 0 : frame->caller, &actor};
-    Lock lock(lines_mutex_);
+    std::unique_lock lock(lines_mutex_);
     const auto found = lines_.find(key);
     // A call that must wait for others, or for its inputs, needs its line's address.
     if (found == lines_.end()) {
@@ -99,7 +99,7 @@ void Actors::watch(Object& actor) {
     const Exchange::WatchedActor watched = engine_.exchange.watch_actor(actor);
     FailurePtr death = watched.death;
     if (watched.rank == engine_.self()) {
-        Lock lock(mutex_);
+        Lock lock(lock_);
         death = instance(watched.id).dead;
     } else if (watched.first) {
         RecordWriter record(Kind::watch_actor);
@@ -113,7 +113,7 @@ void Actors::watch(Object& actor) {
 void Actors::fail_lines(const ObjectId& id, const FailurePtr& death) {
     std::vector<detail::CellPtr> results;
     {
-        Lock lock(lines_mutex_);
+        std::unique_lock lock(lines_mutex_);
         for (const auto& [key, line] : lines_) {
             for (Task* task : line->calls) {
                 if (engine_.exchange.actor_of(Object::of(*task->actor)).first != id) break;
@@ -131,7 +131,7 @@ void Actors::fail_lines(const ObjectId& id, const FailurePtr& death) {
 /// The call's inputs exist: it goes out, with all that wait behind it and are ready too, unless an
 /// earlier one is not.
 void Actors::line_ready(Task& task) {
-    Lock lock(lines_mutex_);
+    std::unique_lock lock(lines_mutex_);
     task.bound = true;  // marks that it may leave its line
     auto* const line = static_cast<Line*>(task.extra->line);
     while (!line->calls.empty() && line->calls.front()->bound) {
@@ -149,7 +149,6 @@ void Actors::dispatch(Task& task) {
     const bool construct = task.info->actor != nullptr;
     if (rank != engine_.self()) return engine_.dispatcher.send(task, rank);
     receive(task, id, construct);
-    arrive(task);
 }
 
 void Actors::kill(Object& actor) {

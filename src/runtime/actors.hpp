@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/ids.hpp"
+#include "base/spinlock.hpp"
 #include "graph/task.hpp"
 #include "runtime/stall.hpp"
 #include "wire/record.hpp"
@@ -46,16 +47,19 @@ public:
 
     // ---- the actor's rank ----
 
-    /// A call or the constructor arrived: takes its place in the mailbox.
+    /// A call or the constructor arrived: takes its place in the mailbox, and runs in its turn
+    /// once the bytes of its inputs are here.
     void receive(Task& task, const ObjectId& id, bool construct);
+    /// The same while its arguments are under way: only takes its place, until arrive().
+    void expect(Task& task, const ObjectId& id, bool construct);
     /// What was received cannot be run after all: it leaves the mailbox.
     void withdraw(Task& task, const graph::Failure& why);
     /// The constructor could not even be received.
     void never_began(const ObjectId& id, const graph::Failure& why);
-    /// Its arguments are decoded: it may run once their bytes are here.
+    /// Its arguments are here.
     void arrive(Task& task);
-    /// What the task, which is about to run, runs on; null and a failure when the actor is dead.
-    [[nodiscard]] void* prepare(Task& task, FailurePtr& failure);
+    /// What the task, which is about to run, runs on; null when the actor died before it began.
+    [[nodiscard]] void* prepare(Task& task);
     /// It ran, or failed without running. Returns what its caller hears: of a call that was
     /// cancelled because its actor was killed, the actor's death.
     [[nodiscard]] FailurePtr finished(Task& task, FailurePtr failure);
@@ -110,7 +114,7 @@ private:
         LineKey key;
         std::deque<Task*> calls;
     };
-    using Lock = std::unique_lock<std::mutex>;
+    using Lock = std::unique_lock<Spinlock>;
 
     void dispatch(Task& task);
     void line_ready(Task& task);
@@ -118,6 +122,7 @@ private:
     void fail_lines(const ObjectId& id, const FailurePtr& death);
     void tell_of_death(const ObjectId& id);
     void send_death(Rank to, const ObjectId& id, const graph::Failure& death);
+    Instance& enter(Task& task, const ObjectId& id, bool construct);
     void arrive_here(Task& task);
     void pump(Instance& instance, Lock& lock);
     void end(const ObjectId& id);
@@ -127,7 +132,7 @@ private:
     [[nodiscard]] static Task* take_remains(Instance& instance);
 
     Engine& engine_;
-    std::mutex mutex_;  // of the instances
+    Spinlock lock_;  // of the instances
     std::unordered_map<ObjectId, std::unique_ptr<Instance>> instances_;
     std::mutex lines_mutex_;  // of the lines
     std::unordered_map<LineKey, std::unique_ptr<Line>, LineHash> lines_;

@@ -103,24 +103,42 @@ Actors::Instance& Actors::instance(const ObjectId& id) {
     return *entry;
 }
 
-void Actors::receive(Task& task, const ObjectId& id, bool construct) {
-    Lock lock(mutex_);
+Actors::Instance& Actors::enter(Task& task, const ObjectId& id, bool construct) {
     Instance& target = instance(id);
-    graph::extra_of(task).actor = &target;
+    task.instance = &target;
     task.bound = true;
     if (construct) {
+        const graph::TaskExtra& extra = graph::extra_of(task);
         target.info = task.info->actor;
-        target.max_concurrency = task.extra->max_concurrency;
-        target.name = task.extra->options.name;
+        target.max_concurrency = extra.max_concurrency;
+        target.name = extra.options.name;
         target.constructor = &task;
     } else {
         target.mailbox.push_back(&task);
     }
+    return target;
+}
+
+void Actors::receive(Task& task, const ObjectId& id, bool construct) {
+    const bool waits = graph::has_inputs(task);
+    Lock lock(lock_);
+    Instance& target = enter(task, id, construct);
+    if (waits) {
+        lock.unlock();
+        return arrive(task);
+    }
+    static_cast<void>(task.advance(Task::Phase::queued));
+    pump(target, lock);
+}
+
+void Actors::expect(Task& task, const ObjectId& id, bool construct) {
+    Lock lock(lock_);
+    enter(task, id, construct);
 }
 
 void Actors::withdraw(Task& task, const graph::Failure& why) {
-    Lock lock(mutex_);
-    auto& target = *static_cast<Instance*>(task.extra->actor);
+    Lock lock(lock_);
+    auto& target = *static_cast<Instance*>(task.instance);
     const ObjectId id = target.id;
     const bool constructs = target.constructor == &task;
     if (constructs) {
@@ -149,9 +167,9 @@ void Actors::arrive(Task& task) {
 
 /// All that the call needs is on this rank.
 void Actors::arrive_here(Task& task) {
-    Lock lock(mutex_);
+    Lock lock(lock_);
     static_cast<void>(task.advance(Task::Phase::queued));
-    pump(*static_cast<Instance*>(task.extra->actor), lock);
+    pump(*static_cast<Instance*>(task.instance), lock);
 }
 
 bool Actors::over(const Instance& instance) const {
@@ -213,23 +231,23 @@ Task* Actors::take_remains(Instance& instance) {
     return end;
 }
 
-void* Actors::prepare(Task& task, FailurePtr& failure) {
-    Lock lock(mutex_);
-    auto& target = *static_cast<Instance*>(task.extra->actor);
-    if (target.dead) {
-        failure = target.dead;
-        return nullptr;
-    }
-    if (task.info->actor != nullptr) {
-        target.self =
-            ::operator new(task.info->actor->size, std::align_val_t{task.info->actor->alignment});
-    }
+void* Actors::prepare(Task& task) {
+    auto& target = *static_cast<Instance*>(task.instance);
+    // While a method is under way the actor stays, and so it needs no lock.
+    if (task.info->actor == nullptr) return target.self;
+    Lock lock(lock_);
+    if (target.dead) return nullptr;
+    target.self =
+        ::operator new(task.info->actor->size, std::align_val_t{task.info->actor->alignment});
     return target.self;
 }
 
 FailurePtr Actors::finished(Task& task, FailurePtr failure) {
-    Lock lock(mutex_);
-    auto& target = *static_cast<Instance*>(task.extra->actor);
+    Lock lock(lock_);
+    auto& target = *static_cast<Instance*>(task.instance);
+    if (target.dead && failure && failure->kind == graph::FailureKind::cancelled) {
+        failure = target.dead;
+    }
     if (task.info->actor != nullptr) {
         target.constructor = nullptr;
         target.constructing = false;
@@ -248,9 +266,6 @@ FailurePtr Actors::finished(Task& task, FailurePtr failure) {
     } else {
         --target.running;
         std::erase(target.under_way, &task);
-        if (target.dead && failure && failure->kind == graph::FailureKind::cancelled) {
-            failure = target.dead;
-        }
     }
     const ObjectId id = target.id;
     const bool has_died = failure && task.info->actor != nullptr;
@@ -260,14 +275,14 @@ FailurePtr Actors::finished(Task& task, FailurePtr failure) {
 }
 
 void Actors::end(const ObjectId& id) {
-    Lock lock(mutex_);
+    Lock lock(lock_);
     Instance& target = instance(id);
     target.ended = true;
     if (over(target)) pump(target, lock);
 }
 
 void Actors::kill_here(const ObjectId& id, const std::string& reason) {
-    Lock lock(mutex_);
+    Lock lock(lock_);
     Instance& target = instance(id);
     if (!target.dead) target.dead = died(reason);
     for (Task* task : target.under_way) task->cancelled.store(true);
@@ -282,7 +297,7 @@ void Actors::tell_of_death(const ObjectId& id) {
     std::vector<Rank> watchers;
     std::string name;
     {
-        Lock lock(mutex_);
+        Lock lock(lock_);
         const auto found = instances_.find(id);
         if (found == instances_.end()) return;  // no handle is left, so no call either
         death = found->second->dead;
@@ -306,7 +321,7 @@ void Actors::on_watch(Rank from, RecordReader& reader) {
     const auto id = reader.get<ObjectId>();
     FailurePtr death;
     {
-        Lock lock(mutex_);
+        Lock lock(lock_);
         Instance& target = instance(id);
         death = target.dead;
         if (!death) target.watchers.push_back(from);
@@ -322,17 +337,17 @@ void Actors::on_kill(RecordReader& reader) {
 }
 
 std::uint64_t Actors::caller_of(const Task& task) noexcept {
-    return static_cast<const Instance*>(task.extra->actor)->caller;
+    return static_cast<const Instance*>(task.instance)->caller;
 }
 
 const std::vector<unsigned>* Actors::gpus_of(const Task& task) noexcept {
-    const auto* const target = static_cast<const Instance*>(task.extra->actor);
+    const auto* const target = static_cast<const Instance*>(task.instance);
     return target->held ? &target->held->gpus : nullptr;
 }
 
 void Actors::list(std::vector<Waiting>& all) {
     const Rank self = engine_.self();
-    Lock lock(mutex_);
+    Lock lock(lock_);
     for (const auto& [id, target] : instances_) {
         for (Task* task : target->mailbox) {
             Waiting& one = all.emplace_back();

@@ -344,13 +344,13 @@ Surroundings surroundings() noexcept {
 
 std::vector<unsigned> task_gpus() {
     const worker::Frame* const frame = worker::Team::frame();
-    if (frame == nullptr || frame->task == nullptr || frame->task->extra == nullptr) return {};
-    const graph::TaskExtra& extra = *frame->task->extra;
-    if (extra.actor != nullptr && !extra.holds) {
+    if (frame == nullptr || frame->task == nullptr) return {};
+    const graph::TaskExtra* const extra = frame->task->extra;
+    if (frame->task->instance != nullptr && (extra == nullptr || !extra->holds)) {
         const std::vector<unsigned>* const held = runtime::Actors::gpus_of(*frame->task);
         return held != nullptr ? *held : std::vector<unsigned>{};
     }
-    return extra.gpus;
+    return extra != nullptr ? extra->gpus : std::vector<unsigned>{};
 }
 
 bool task_cancelled() noexcept {

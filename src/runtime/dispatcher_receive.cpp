@@ -69,11 +69,11 @@ void Dispatcher::decode_arguments(Task& task, const Encoded& encoded) {
 void Dispatcher::received(Task& task, const ObjectId& actor, Kind kind,
                           std::vector<Arrived::Part> parts) {
     foreign_started(task);
-    if (kind != Kind::task) engine_.actors.receive(task, actor, kind == Kind::spawn);
     if (parts.empty()) {
         if (kind == Kind::task) return engine_.run_here(task);
-        return engine_.actors.arrive(task);
+        return engine_.actors.receive(task, actor, kind == Kind::spawn);
     }
+    if (kind != Kind::task) engine_.actors.expect(task, actor, kind == Kind::spawn);
     engine_.exchange.pull(std::move(parts), [this, &task, kind](std::string_view reason) {
         if (!reason.empty()) task.cancelled = true;
         if (kind == Kind::task) return engine_.run_here(task);
@@ -86,7 +86,7 @@ void Dispatcher::receive_later(Task& task, const ObjectId& actor, Kind kind,
                                std::unique_ptr<Encoded> encoded, std::vector<Arrived::Part> parts) {
     auto* const held = encoded.release();
     foreign_started(task);
-    if (kind != Kind::task) engine_.actors.receive(task, actor, kind == Kind::spawn);
+    if (kind != Kind::task) engine_.actors.expect(task, actor, kind == Kind::spawn);
     engine_.exchange.pull(std::move(parts), [this, &task, kind, held](std::string_view reason) {
         const std::unique_ptr<Encoded> value(held);
         try {

@@ -183,11 +183,14 @@ void Engine::run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure
     frame.task = &task;
     frame.started = ticks_now();
     void* self_object = nullptr;
-    const bool actor_task = task.extra != nullptr && task.extra->actor != nullptr;
+    const bool actor_task = task.instance != nullptr;
     if (actor_task) {
         frame.caller = Actors::caller_of(task);
-        self_object = actors.prepare(task, failure);
-        if (failure) return;
+        self_object = actors.prepare(task);
+        if (self_object == nullptr) {
+            failure = cancelled(task);  // finished() knows the reason
+            return;
+        }
     } else {
         frame.caller = next_caller_.fetch_add(1, std::memory_order_relaxed);
     }
@@ -213,7 +216,7 @@ void Engine::execute(Task& task) noexcept {
     const bool started = !failure;
     if (started) run_user_code(task, frame, failure);
 
-    const bool actor_task = task.extra != nullptr && task.extra->actor != nullptr;
+    const bool actor_task = task.instance != nullptr;
     if (task.info->stream) streams.ended(task);
     if (started && failure && run_again(task, *failure)) return;
     if (failure) {

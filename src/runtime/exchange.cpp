@@ -73,12 +73,11 @@ ObjectId Exchange::publish(Object& object, const Rank* actor_rank) {
     return shared.id;
 }
 
+/// Without the lock: what an actor's handle says was written before there was a handle.
 std::pair<ObjectId, Rank> Exchange::actor_of(Object& actor) {
-    Lock lock(mutex_);
-    if (actor.shared == nullptr || !actor.shared.load()->is_actor) {
-        throw Error("this handle names no actor");
-    }
-    return {actor.shared.load()->id, actor.shared.load()->actor_rank};
+    const Shared* const shared = actor.shared.load(std::memory_order_acquire);
+    if (shared == nullptr || !shared->is_actor) throw Error("this handle names no actor");
+    return {shared->id, shared->actor_rank};
 }
 
 bool Exchange::cancel_at_owner(Object& object, bool recursive) {
@@ -244,7 +243,7 @@ CellPtr Exchange::adopt(RecordReader& reader) {
         shared.location = location;
         shared.copy = copy;
         shared.bytes = bytes;
-    } else if (known == Known::actor) {
+    } else if (known == Known::actor && !shared.is_actor) {
         shared.is_actor = true;
         shared.actor_rank = location;
     }

@@ -45,7 +45,7 @@ void Waits::sleep(Gathering& gathering, std::span<detail::Cell* const> objects, 
     entry.objects = objects;
     entry.since = Clock::now();
     {
-        std::lock_guard guard(mutex_);
+        std::lock_guard guard(lock_);
         entry.next = first_;
         if (first_ != nullptr) first_->previous = &entry;
         first_ = &entry;
@@ -67,7 +67,7 @@ void Waits::sleep(Gathering& gathering, std::span<detail::Cell* const> objects, 
     gathering.sleep();
     if (lends) engine_.resources.take_back(*task);
     if (deadline) engine_.team.timers().remove(alarm);
-    std::lock_guard guard(mutex_);
+    std::lock_guard guard(lock_);
     (entry.previous == nullptr ? first_ : entry.previous->next) = entry.next;
     if (entry.next != nullptr) entry.next->previous = entry.previous;
 }
@@ -146,14 +146,14 @@ void Waits::await(std::span<detail::Cell* const> cells, std::size_t count, Deadl
 }
 
 void Waits::wake_cancelled() {
-    std::lock_guard guard(mutex_);
+    std::lock_guard guard(lock_);
     for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
         if (frame_cancelled(entry->frame)) entry->gathering->interrupt(Gathering::cancelled);
     }
 }
 
 void Waits::end() {
-    std::lock_guard guard(mutex_);
+    std::lock_guard guard(lock_);
     ended_ = true;
     for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
         entry->gathering->interrupt(Gathering::job_ends);
@@ -163,7 +163,7 @@ void Waits::end() {
 std::vector<Waiting> Waits::list() {
     const Time now = Clock::now();
     const Rank self = engine_.self();
-    std::lock_guard guard(mutex_);
+    std::lock_guard guard(lock_);
     std::vector<Waiting> waiting;
     for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
         Waiting& one = waiting.emplace_back();

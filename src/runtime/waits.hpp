@@ -11,6 +11,7 @@
 #include <mobula/detail/engine.hpp>
 
 #include "base/clock.hpp"
+#include "base/spinlock.hpp"
 #include "graph/task.hpp"
 #include "runtime/gathering.hpp"
 #include "runtime/stall.hpp"
@@ -59,7 +60,7 @@ private:
     };
 
     Engine& engine_;
-    std::mutex mutex_;
+    Spinlock lock_;
     Entry* first_ = nullptr;
     std::atomic<bool> ended_{false};  ///< written under the lock
 };

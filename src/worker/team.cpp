@@ -101,8 +101,9 @@ Task* Team::take_foreign(Rank owner, std::size_t count) {
         // A call of an actor is counted by its actor, a task with demands holds them already, and
         // a wish for a place was granted here: these stay.
         const graph::TaskExtra* const extra = task.extra;
-        return extra == nullptr || (extra->actor == nullptr && !extra->demands &&
-                                    extra->options.placement.kind == Placement::Kind::automatic);
+        return task.instance == nullptr &&
+               (extra == nullptr ||
+                (!extra->demands && extra->options.placement.kind == Placement::Kind::automatic));
     });
 }
 
