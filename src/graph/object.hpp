@@ -11,6 +11,7 @@
 #include <mobula/detail/engine.hpp>
 
 #include "base/ids.hpp"
+#include "base/pool.hpp"
 #include "base/spinlock.hpp"
 #include "graph/failure.hpp"
 
@@ -24,6 +25,11 @@ using detail::Waiter;
 
 /// A value in the form in which it travels.
 struct Encoded {
+    static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
+    static void operator delete(void* block, std::size_t bytes) noexcept {
+        pool_free(block, bytes);
+    }
+
     std::vector<std::byte> stream;
     Buffer stream_block;           ///< instead of `stream`, where that is large
     std::size_t stream_bytes = 0;  ///< of stream_block

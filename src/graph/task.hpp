@@ -31,7 +31,6 @@ struct TaskExtra {
     bool holds = false;            ///< the demands are taken from the rank's resources
     std::vector<unsigned> gpus;    ///< given while it runs
     void* stream = nullptr;        ///< the producer's side of its stream
-    void* line = nullptr;          ///< the caller's earlier calls that it waits behind
     unsigned max_concurrency = 1;  ///< of the actor that it constructs
 };
 
@@ -69,7 +68,7 @@ struct Task {
     Cell* actor = nullptr;            ///< whose method or constructor it is; a reference
     graph::Object* result = nullptr;  ///< the first result's object on this rank
     graph::Object** more_results = nullptr;
-    void* instance = nullptr;  ///< on the actor's rank: the actor that it is for
+    void* instance = nullptr;  ///< on the actor's rank: the actor that it is for; before: its line
 
     /// Goes on to the next phase, unless it was cancelled.
     [[nodiscard]] bool advance(Phase to) noexcept {

@@ -77,17 +77,16 @@ void Actors::call(Object& actor, Task& task) {
             lock.unlock();
             return dispatch(task);
         }
-        auto line = std::make_unique<Line>();
-        line->key = key;
-        line->calls.push_back(&task);
-        graph::extra_of(task).line = line.get();
-        lines_.emplace(key, std::move(line));
+        Line& line = lines_[key];
+        line.key = key;
+        line.calls.push(task);
+        task.instance = &line;
         lock.unlock();
         return watch(actor);
     }
-    Line& line = *found->second;
-    line.calls.push_back(&task);
-    graph::extra_of(task).line = &line;
+    Line& line = found->second;
+    line.calls.push(task);
+    task.instance = &line;
     const bool ready = graph::await_inputs(task, false, events);
     lock.unlock();
     if (ready) line_ready(task);
@@ -115,7 +114,7 @@ void Actors::fail_lines(const ObjectId& id, const FailurePtr& death) {
     {
         std::unique_lock lock(lines_mutex_);
         for (const auto& [key, line] : lines_) {
-            for (Task* task : line->calls) {
+            for (Task* task = line.calls.first(); task != nullptr; task = task->next) {
                 if (engine_.exchange.actor_of(Object::of(*task->actor)).first != id) break;
                 Task::Phase waiting = Task::Phase::waiting;
                 if (!task->phase.compare_exchange_strong(waiting, Task::Phase::over)) continue;
@@ -133,10 +132,9 @@ void Actors::fail_lines(const ObjectId& id, const FailurePtr& death) {
 void Actors::line_ready(Task& task) {
     std::unique_lock lock(lines_mutex_);
     task.bound = true;  // marks that it may leave its line
-    auto* const line = static_cast<Line*>(task.extra->line);
-    while (!line->calls.empty() && line->calls.front()->bound) {
-        Task& first = *line->calls.front();
-        line->calls.pop_front();
+    auto* const line = static_cast<Line*>(task.instance);
+    while (!line->calls.empty() && line->calls.first()->bound) {
+        Task& first = *line->calls.pop();
         first.bound = false;
         // Out under the lock: a later call of this caller must not overtake it.
         dispatch(first);

@@ -11,7 +11,7 @@
 
 #include "base/ids.hpp"
 #include "base/spinlock.hpp"
-#include "graph/task.hpp"
+#include "graph/task_list.hpp"
 #include "runtime/stall.hpp"
 #include "wire/record.hpp"
 
@@ -112,7 +112,7 @@ private:
     /// Calls of one caller to one actor of which the first waits for its inputs.
     struct Line {
         LineKey key;
-        std::deque<Task*> calls;
+        graph::TaskList calls;
     };
     using Lock = std::unique_lock<Spinlock>;
 
@@ -134,8 +134,8 @@ private:
     Engine& engine_;
     Spinlock lock_;  // of the instances
     std::unordered_map<ObjectId, std::unique_ptr<Instance>> instances_;
-    std::mutex lines_mutex_;  // of the lines
-    std::unordered_map<LineKey, std::unique_ptr<Line>, LineHash> lines_;
+    std::mutex lines_mutex_;                             // of the lines
+    std::unordered_map<LineKey, Line, LineHash> lines_;  // a call keeps its line's address
     std::uint64_t next_caller_ = 1;
 };
 

@@ -31,25 +31,6 @@ FailurePtr died(const std::string& reason) {
     return failure;
 }
 
-/// Tasks that are in no queue, in order; costs no allocation.
-class TaskList {
-public:
-    void push(Task* task) noexcept {
-        task->next = nullptr;
-        (first_ == nullptr ? first_ : last_->next) = task;
-        last_ = task;
-    }
-    [[nodiscard]] Task* pop() noexcept {
-        Task* const task = first_;
-        if (task != nullptr) first_ = task->next;
-        return task;
-    }
-
-private:
-    Task* first_ = nullptr;
-    Task* last_ = nullptr;
-};
-
 /// What is left of an actor whose life is over: the user's object, and what it held. Its
 /// destructor is the user's code and may use the engine, so it runs as a task: this is its one
 /// argument.
@@ -179,25 +160,25 @@ bool Actors::over(const Instance& instance) const {
 
 /// Starts what may start. Gives the lock up.
 void Actors::pump(Instance& instance, Lock& lock) {
-    TaskList start, refused;
+    graph::TaskList start, refused;
     const auto arrived = [](const Task& task) {
         const Task::Phase phase = task.phase.load(std::memory_order_acquire);
         return phase == Task::Phase::queued || phase == Task::Phase::over;
     };
     if (instance.dead) {
         while (!instance.mailbox.empty() && arrived(*instance.mailbox.front())) {
-            refused.push(instance.mailbox.front());
+            refused.push(*instance.mailbox.front());
             instance.mailbox.pop_front();
         }
         if (instance.constructor != nullptr && !instance.constructing &&
             arrived(*instance.constructor)) {
-            refused.push(std::exchange(instance.constructor, nullptr));
+            refused.push(*std::exchange(instance.constructor, nullptr));
         }
     } else if (!instance.constructed) {
         if (instance.constructor != nullptr && !instance.constructing &&
             arrived(*instance.constructor)) {
             instance.constructing = true;
-            start.push(instance.constructor);
+            start.push(*instance.constructor);
         }
     } else {
         while (instance.running < instance.max_concurrency && !instance.mailbox.empty() &&
@@ -206,14 +187,14 @@ void Actors::pump(Instance& instance, Lock& lock) {
             instance.mailbox.pop_front();
             ++instance.running;
             instance.under_way.push_back(task);
-            start.push(task);
+            start.push(*task);
         }
     }
     const FailurePtr dead = instance.dead;
     const bool ends = over(instance);
     const bool idle = instance.running == 0 && !instance.constructing;
     if (ends || (dead && idle)) {
-        if (Task* const end = take_remains(instance)) start.push(end);
+        if (Task* const end = take_remains(instance)) start.push(*end);
     }
     if (ends) instances_.erase(ObjectId(instance.id));
     lock.unlock();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/ids.hpp"
+#include "base/pool.hpp"
 #include "graph/object.hpp"
 #include "graph/ownership.hpp"
 
@@ -16,6 +17,11 @@ namespace mobula::graph {
 /// It outlives its object while blocks of the object's bytes are still in use here: they, and the
 /// object, are its `pins`. When the last pin goes, the owner is told (held), or the copy freed.
 struct Shared {
+    static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
+    static void operator delete(void* block, std::size_t bytes) noexcept {
+        pool_free(block, bytes);
+    }
+
     enum class Role : std::uint8_t {
         owned,  ///< this rank owns the object
         held,   ///< another rank owns it, this one has references

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/spinlock.hpp"
-#include "graph/task.hpp"
+#include "graph/task_list.hpp"
 
 namespace mobula::worker {
 
@@ -45,7 +45,7 @@ public:
     template <class Wanted>
     [[nodiscard]] Task* remove(std::size_t count, Wanted&& wanted) {
         std::lock_guard guard(lock_);
-        Line kept, removed;
+        graph::TaskList kept, removed;
         std::size_t taken = 0;
         while (Task* const task = usual_.pop()) {
             const bool take = taken < count && wanted(*task);
@@ -54,7 +54,7 @@ public:
         }
         usual_ = kept;
         size_.store(size_.load(std::memory_order_relaxed) - taken, std::memory_order_relaxed);
-        return removed.first;
+        return removed.first();
     }
 
     [[nodiscard]] std::size_t size() const noexcept {
@@ -67,39 +67,17 @@ public:
     }
 
 private:
-    struct Line {
-        Task* first = nullptr;
-        Task* last = nullptr;
-        void push(Task& task) noexcept {
-            task.next = nullptr;
-            (first == nullptr ? first : last->next) = &task;
-            last = &task;
-        }
-        Task* pop() noexcept {
-            Task* task = first;
-            if (task == nullptr) return nullptr;
-            first = task->next;
-            // A long queue is in no cache: bring the next task while this one runs, and the one
-            // after it, which is what the next pop reads of it.
-            if (first != nullptr) {
-                __builtin_prefetch(first->next);
-                __builtin_prefetch(first->result, 1);
-            }
-            return task;
-        }
-    };
-
     Task* pop_with_priorities() noexcept {
         auto best = others_.begin();  // sorted from the highest priority down
-        if (best->first < 0 && usual_.first != nullptr) return usual_.pop();
+        if (best->first < 0 && !usual_.empty()) return usual_.pop();
         Task* task = best->second.pop();
-        if (best->second.first == nullptr) others_.erase(best);
+        if (best->second.empty()) others_.erase(best);
         return task;
     }
 
     Spinlock lock_;
-    Line usual_;
-    std::map<int, Line, std::greater<>> others_;
+    graph::TaskList usual_;
+    std::map<int, graph::TaskList, std::greater<>> others_;
     std::atomic<std::size_t> size_{0};
 };
 
