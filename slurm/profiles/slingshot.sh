@@ -17,15 +17,5 @@ export UCX_TCP_TX_SEG_SIZE=${UCX_TCP_TX_SEG_SIZE:-64K}
 # A receive buffer must hold what one send may bring.
 export UCX_TCP_RX_SEG_SIZE=${UCX_TCP_RX_SEG_SIZE:-64K}
 
-# Open MPI only introduces the ranks to each other; ob1 over TCP does so without the card's library,
-# which a site's own MPI may have and a distribution's has not.
-export OMPI_MCA_pml=${OMPI_MCA_pml:-ob1}
-
-# The three of Open MPI's own transports that work there.
-export OMPI_MCA_btl=${OMPI_MCA_btl:-self,vader,tcp}
-
-# The same interface for Open MPI's messages.
-export OMPI_MCA_btl_tcp_if_include=${OMPI_MCA_btl_tcp_if_include:-hsn0}
-
 # The same interface for what mpirun says to its daemons.
 export OMPI_MCA_oob_tcp_if_include=${OMPI_MCA_oob_tcp_if_include:-hsn0}

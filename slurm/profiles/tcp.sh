@@ -7,19 +7,10 @@
 # Without a list UCX also opens RDMA devices that are there but not cabled, and waits for them.
 export UCX_TLS=${UCX_TLS:-tcp,sm,self}
 
-# Open MPI only introduces the ranks to each other; this keeps it from trying RDMA for that.
-export OMPI_MCA_pml=${OMPI_MCA_pml:-ob1}
-
-# The three of Open MPI's own transports that such a node has.
-export OMPI_MCA_btl=${OMPI_MCA_btl:-self,vader,tcp}
-
 if [ -n "${INTERFACE:-}" ]; then
     # A node often has a slow interface for management as well, and a bridge for containers whose
     # address is the same on all nodes, so that packets for the next node end on this one.
     export UCX_NET_DEVICES=${UCX_NET_DEVICES:-$INTERFACE}
-
-    # The same choice for Open MPI's messages.
-    export OMPI_MCA_btl_tcp_if_include=${OMPI_MCA_btl_tcp_if_include:-$INTERFACE}
 
     # The same choice for what mpirun says to its daemons.
     export OMPI_MCA_oob_tcp_if_include=${OMPI_MCA_oob_tcp_if_include:-$INTERFACE}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "native/mpi.hpp"
 
+#include <cstdlib>
 #include <limits>
 #include <stdexcept>
 
@@ -28,12 +29,26 @@ int count_of(std::size_t n) {
     return static_cast<int>(n);
 }
 
+/// Lets Open MPI talk over UCX wherever it can. Its own way over TCP takes a message that comes
+/// while this rank is still inside MPI_Init to a handler that is not there yet, and jumps to
+/// address 0 (mca_btl_tcp of 4.1, now and then under srun on busy nodes); UCX keeps such a message.
+void prefer_ucx() {
+    // Left alone it takes UCX for fast networks only.
+    setenv("OMPI_MCA_opal_common_ucx_tls", "any", 0);
+    setenv("OMPI_MCA_opal_common_ucx_devices", "any", 0);
+    // Distributions leave UCX out by ^ucx. A list that leaves out something else undoes that and,
+    // unlike UCX's name, does not fail where Open MPI was built without it; cm is the way to yet
+    // other libraries of networks.
+    setenv("OMPI_MCA_pml", "^cm", 0);
+}
+
 }  // namespace
 
 MpiSession::MpiSession(int* argc, char*** argv) {
     int running = 0;
     must(MPI_Initialized(&running), "MPI_Initialized");
     if (running == 0) {
+        prefer_ucx();
         int provided = 0;
         must(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
         if (provided < MPI_THREAD_FUNNELED) {

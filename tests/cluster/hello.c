@@ -26,6 +26,10 @@ static ucs_status_t greeted(void* arg, const void* header, size_t header_bytes, 
 
 int main(int argc, char** argv) {
     int rank, ranks, provided;
+    // As the engine does, and for its reason: see src/native/mpi.cpp.
+    setenv("OMPI_MCA_opal_common_ucx_tls", "any", 0);
+    setenv("OMPI_MCA_opal_common_ucx_devices", "any", 0);
+    setenv("OMPI_MCA_pml", "^cm", 0);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
