@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What slurm/run sees of an engine's program: rank 0 writes the status file. The first word of the
-// command line says how the run shall go.
-#include <mpi.h>
+// What slurm/run sees of an engine's program: the ranks meet, rank 0 writes what the others say and
+// the status file. The first word of the command line says how the run shall go.
 #include <sched.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <string>
+
+#include "native/mpi.hpp"
 
 namespace {
 
@@ -28,23 +30,30 @@ void stopped(int signal) {
 
 int main(int argc, char** argv) {
     std::signal(SIGTERM, stopped);
-    MPI_Init(&argc, &argv);
-    int rank = 0;
-    int ranks = 0;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    mobula::native::MpiSession mpi(&argc, &argv);
+    const unsigned rank = index(mpi.self());
+    const std::size_t ranks = mpi.ranks();
     cpu_set_t cpus;
     sched_getaffinity(0, sizeof cpus, &cpus);
     const char* workers = std::getenv("MOBULA_WORKERS");
-    std::printf("rank %d of %d, %d cpus, workers %s\n", rank, ranks, CPU_COUNT(&cpus),
-                workers != nullptr ? workers : "-");
-    std::fflush(stdout);
-    MPI_Barrier(MPI_COMM_WORLD);
+    const std::string line = "rank " + std::to_string(rank) + " of " + std::to_string(ranks) +
+                             ", " + std::to_string(CPU_COUNT(&cpus)) + " cpus, workers " +
+                             (workers != nullptr ? workers : "-") + "\n";
 
     const std::string how = argc > 1 ? argv[1] : "code";
     const int code = argc > 2 ? std::atoi(argv[2]) : 0;
+    // Launchers promise nothing about the order of lines of several ranks, so rank 0 writes them
+    // all, as it does for tasks; unless it is asked where each rank's own output goes.
+    const auto lines = mpi.allgather(std::as_bytes(std::span(line)));
+    if (how == "each") {
+        std::fputs(line.c_str(), stdout);
+    } else if (rank == 0) {
+        for (const auto& each : lines) std::fwrite(each.data(), 1, each.size(), stdout);
+    }
+    std::fflush(stdout);
+
     if (how == "silent") {
-        MPI_Finalize();
+        mpi.finalize();
         return 0;
     }
     if (how == "wait") {
@@ -52,12 +61,11 @@ int main(int argc, char** argv) {
     }
     if (how == "kill" && rank == ranks - 1) std::raise(SIGKILL);
     if (rank == 0) {
-        usleep(200'000);  // so that the others' lines are printed before the last one
         std::printf("last line\n");
         std::fflush(stdout);
         tell(code);
     }
     if (how == "kill") _exit(code);
-    MPI_Finalize();
+    mpi.finalize();
     return code;
 }
