@@ -7,6 +7,8 @@
 
 #include <mpi.h>
 
+#include "native/ucp.hpp"
+
 namespace mobula::native {
 
 namespace {
@@ -29,10 +31,26 @@ int count_of(std::size_t n) {
     return static_cast<int>(n);
 }
 
-/// Lets Open MPI talk over UCX wherever it can. Its own way over TCP takes a message that comes
-/// while this rank is still inside MPI_Init to a handler that is not there yet, and jumps to
-/// address 0 (mca_btl_tcp of 4.1, now and then under srun on busy nodes); UCX keeps such a message.
+/// False only when this is certain, and on all ranks the same.
+bool several_nodes() {
+    const auto text = [](const char* name) {
+        const char* const value = std::getenv(name);
+        return std::string(value != nullptr ? value : "");
+    };
+    // Of mpirun's ranks; what Slurm says there is about the step of mpirun's daemons.
+    const std::string ranks = text("OMPI_COMM_WORLD_SIZE");
+    if (!ranks.empty()) return ranks != text("OMPI_COMM_WORLD_LOCAL_SIZE");
+    const std::string nodes = text("SLURM_STEP_NUM_NODES");
+    // In a heterogeneous job each part is told its own number.
+    return !nodes.empty() && (nodes != "1" || !text("SLURM_HET_SIZE").empty());
+}
+
+/// Lets Open MPI talk over UCX between nodes where it can. Its own way over TCP takes a message
+/// that comes while this rank is still inside MPI_Init to a handler that is not there yet, and
+/// jumps to address 0 (mca_btl_tcp of 4.1, one start in twenty under srun on busy nodes); UCX keeps
+/// such a message. What the environment says of these wins.
 void prefer_ucx() {
+    set_ucx_environment();
     // Left alone it takes UCX for fast networks only.
     setenv("OMPI_MCA_opal_common_ucx_tls", "any", 0);
     setenv("OMPI_MCA_opal_common_ucx_devices", "any", 0);
@@ -40,6 +58,8 @@ void prefer_ucx() {
     // unlike UCX's name, does not fail where Open MPI was built without it; cm is the way to yet
     // other libraries of networks.
     setenv("OMPI_MCA_pml", "^cm", 0);
+    // At the end a rank that closed its connections first is an "Error" to a slower one over TCP.
+    setenv("OMPI_MCA_opal_common_ucx_verbose", "-1", 0);
 }
 
 }  // namespace
@@ -48,7 +68,7 @@ MpiSession::MpiSession(int* argc, char*** argv) {
     int running = 0;
     must(MPI_Initialized(&running), "MPI_Initialized");
     if (running == 0) {
-        prefer_ucx();
+        if (several_nodes()) prefer_ucx();
         int provided = 0;
         must(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
         if (provided < MPI_THREAD_FUNNELED) {
@@ -115,7 +135,9 @@ void MpiSession::finalize() {
     must(MPI_Finalized(&ended), "MPI_Finalized");
     if (ended != 0) return;
     if (own_world != MPI_COMM_NULL) must(MPI_Comm_free(&own_world), "MPI_Comm_free");
-    if (started_here_) must(MPI_Finalize(), "MPI_Finalize");
+    if (!started_here_) return;
+    silence_ucx();  // as prefer_ucx() does Open MPI, which ignores these errors
+    must(MPI_Finalize(), "MPI_Finalize");
 }
 
 std::string mpi_version() {

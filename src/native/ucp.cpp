@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "native/ucp.hpp"
 
+#include <ucs/debug/log_def.h>
+
 #include <cstdio>
 #include <cstdlib>
 
@@ -63,12 +65,22 @@ void ucp_give_back(ucs_status_ptr_t request) noexcept {
     if (UCS_PTR_IS_PTR(request)) ucp_request_free(request);
 }
 
-UcpContext::UcpContext(std::size_t endpoints_expected, std::size_t ranks_on_node) {
-    // These belong to a memory domain and to an interface: UCX reads them from the environment.
+void set_ucx_environment() noexcept {
+    // These belong to a memory domain and to an interface.
     setenv("UCX_CMA_MEMORY_INVALIDATE", "y", 0);
     // UCX 1.13 takes several events at once, and aborts when one of them closes the connection that
     // a later one is about (tcp_iface.c: "conn_state != CLOSED"), as after a peer's death.
     setenv("UCX_TCP_MAX_POLL", "1", 0);
+}
+
+void silence_ucx() noexcept {
+    ucs_log_push_handler([](const char*, unsigned, const char*, ucs_log_level_t,
+                            const ucs_log_component_config_t*, const char*,
+                            va_list) { return UCS_LOG_FUNC_RC_STOP; });
+}
+
+UcpContext::UcpContext(std::size_t endpoints_expected, std::size_t ranks_on_node) {
+    set_ucx_environment();
     Config config;
     if (wants_shared_memory()) config.set("MM_ERROR_HANDLING", "y");
     config.set("KEEPALIVE_INTERVAL", "200ms");

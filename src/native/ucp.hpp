@@ -28,6 +28,13 @@ public:
 /// Gives a request of UCP back; does nothing for a call that completed at once or failed.
 void ucp_give_back(ucs_status_ptr_t request) noexcept;
 
+/// Sets what UCX reads from the environment alone, unless it is set. UcpContext does so itself; for
+/// libraries with an own context of UCX, before they make it.
+void set_ucx_environment() noexcept;
+
+/// From now on UCX says nothing; for the end of a process, when peers may be gone already.
+void silence_ucx() noexcept;
+
 /// The library with the settings this project cannot do without: shared memory stays in use
 /// although endpoints report errors, and a dead peer on the same node is found within a few
 /// keepalives. The environment wins over every one of these settings.

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <ucp/api/ucp.h>
+#include <ucs/debug/log_def.h>
 #include <unistd.h>
 
 static int greetings;
@@ -24,12 +25,22 @@ static ucs_status_t greeted(void* arg, const void* header, size_t header_bytes, 
     return UCS_OK;
 }
 
+static ucs_log_func_rc_t say_nothing(const char* file, unsigned line, const char* function,
+                                     ucs_log_level_t level, const ucs_log_component_config_t* part,
+                                     const char* message, va_list arguments) {
+    (void)file, (void)line, (void)function, (void)level, (void)part, (void)message;
+    (void)arguments;
+    return UCS_LOG_FUNC_RC_STOP;
+}
+
 int main(int argc, char** argv) {
     int rank, ranks, provided;
     // As the engine does, and for its reason: see src/native/mpi.cpp.
     setenv("OMPI_MCA_opal_common_ucx_tls", "any", 0);
     setenv("OMPI_MCA_opal_common_ucx_devices", "any", 0);
     setenv("OMPI_MCA_pml", "^cm", 0);
+    setenv("OMPI_MCA_opal_common_ucx_verbose", "-1", 0);
+    setenv("UCX_TCP_MAX_POLL", "1", 0);
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
@@ -114,6 +125,7 @@ int main(int argc, char** argv) {
     }
     ucp_worker_destroy(worker);
     ucp_cleanup(context);
+    ucs_log_push_handler(say_nothing);
     MPI_Finalize();
     return 0;
 }
