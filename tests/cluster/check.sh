@@ -6,14 +6,15 @@ passed=0 failed=0 skipped=0
 tap=false
 [ "${1:-}" != --tap ] || { tap=true; shift; }
 
-# told RESULT NAME REASON
+# told RESULT NAME REASON: a line for it, and how long it took where that is known.
+took=''
 told() {
     local number=$((passed + failed + skipped))
     case $1-$tap in
-    passed-false) echo "ok $2" ;;
+    passed-false) echo "ok $2$took" ;;
     skipped-false) echo "skip $2: $3" ;;
-    failed-false) echo "FAIL $2: $3" ;;
-    passed-true) echo "ok $number - $2" ;;
+    failed-false) echo "FAIL $2$took: $3" ;;
+    passed-true) echo "ok $number - $2" && echo "# took$took" ;;
     skipped-true) echo "ok $number - $2 # SKIP $3" ;;
     failed-true) echo "not ok $number - $2" && echo "# ${3//$'\n'/ }" ;;
     esac
@@ -22,12 +23,14 @@ told() {
 # check NAME COMMAND...: the command's exit code decides (77: not possible here), its output is the
 # reason. It runs in a subshell with `set -e` in force, so a failing step fails the check.
 check() {
-    local name=$1 reason code
+    local name=$1 reason code begin=${EPOCHREALTIME/./}
     shift
     set +e
     reason=$(set -e; "$@" 2>&1)
     code=$?
     set -e
+    took=$(((${EPOCHREALTIME/./} - begin) / 100000))
+    took=" ($((took / 10)).$((took % 10)) s)"
     reason=$(tail -n "${reason_lines:-3}" <<<"$reason" | tr '\n' ' ')
     case $code in
     0) passed=$((passed + 1)) && told passed "$name" ;;

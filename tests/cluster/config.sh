@@ -28,7 +28,7 @@ SlurmctldHost=head(10.77.0.1)
 SlurmUser=root
 AuthType=auth/munge
 # A requeued job may start again once its old credentials have expired: 2 minutes if left alone.
-AuthInfo=socket=$state/local/munge/socket,cred_expire=10
+AuthInfo=socket=$state/local/munge/socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation=$state/local/ctld
 SlurmctldPidFile=$state/local/ctld/pid
