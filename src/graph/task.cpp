@@ -73,6 +73,17 @@ void free_task(Task& task) noexcept {
     count(-1);
 }
 
+void abandon(Task& task) noexcept {
+    task.info->visit(
+        arguments(task),
+        [](Input& input, void*) {
+            static_cast<void>(remove_waiter(Object::of(*input.cell), input));
+        },
+        nullptr);
+    destroy_arguments(task);
+    free_task(task);
+}
+
 TaskExtra& extra_of(Task& task) {
     if (task.extra == nullptr) task.extra = new TaskExtra;
     return *task.extra;

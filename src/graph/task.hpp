@@ -106,6 +106,8 @@ inline constexpr std::size_t task_header_bytes = (sizeof(Task) + 15) / 16 * 16;
 void free_task(Task& task) noexcept;
 /// Destroys the arguments and lets their objects go.
 void destroy_arguments(Task& task) noexcept;
+/// Frees a task that may still wait for its inputs; nobody else may touch it or them meanwhile.
+void abandon(Task& task) noexcept;
 [[nodiscard]] TaskExtra& extra_of(Task& task);
 [[nodiscard]] std::string name_of(const Task& task);
 [[nodiscard]] bool is_cancelled(const Task& task) noexcept;

@@ -64,7 +64,7 @@ public:
     /// cancelled because its actor was killed, the actor's death.
     [[nodiscard]] FailurePtr finished(Task& task, FailurePtr failure);
 
-    /// The job is over: destroys the actors that are left.
+    /// The job is over: destroys the actors that are left, and calls that still wait for inputs.
     void drain() noexcept;
 
     /// Calls that wait behind others, for the graph of who waits for whom.

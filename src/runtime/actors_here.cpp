@@ -68,6 +68,9 @@ constexpr detail::FunctionInfo end_of_actor{
 }  // namespace
 
 void Actors::drain() noexcept {
+    for (auto& [key, line] : std::exchange(lines_, {})) {
+        while (Task* const call = line.calls.pop()) graph::abandon(*call);
+    }
     // Their destructors may drop the last handles of others, which changes the table.
     for (auto& [id, instance] : std::exchange(instances_, {})) {
         Remains{instance->info, instance->self, instance->constructed, {}}.bury();
