@@ -16,6 +16,7 @@
 namespace mobula::runtime {
 
 class Engine;
+struct ResultHead;
 using detail::Task;
 
 /// Tasks between ranks: chooses the rank, sends, receives, gives results back, and takes back what
@@ -79,7 +80,7 @@ private:
     void forget(const Task& task);
     void free_slot(TaskKey key);
     [[nodiscard]] Task* lookup(TaskKey key, Rank where) const;
-    [[nodiscard]] Back take_back(const struct ResultHead& head, Rank from);
+    [[nodiscard]] Back take_back(const ResultHead& head, Rank from);
     void write_task(Task& task, wire::RecordWriter& record);
     static void decode_arguments(Task& task, const Encoded& encoded);
     void refuse(Task& task, const graph::Failure& failure) noexcept;

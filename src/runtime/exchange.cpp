@@ -119,43 +119,43 @@ Shared* Exchange::find(const ObjectId& id) {
     return found == held_.end() ? nullptr : found->second.get();
 }
 
-/// The state of a value that may go along with a reference: small, and without references and
-/// blocks of its own.
-void Exchange::described_state(Object& object, RecordWriter& writer) {
+/// Whether the object's failure, or its value where that is small and without references and blocks
+/// of its own, went along. Runs the user's code, so no lock is held.
+static bool describe_value(Object& object, RecordWriter& writer) {
+    const auto put = [&](Known known, std::span<const std::byte> bytes) {
+        writer.put(known).put(static_cast<std::uint32_t>(bytes.size()));
+        writer.bytes(bytes.data(), bytes.size());
+        return true;
+    };
     const State state = graph::state_of(object);
+    detail::Writer value;
     if (state == State::failed) {
-        detail::Writer failure;
-        graph::failure_of(object)->encode(failure);
-        writer.put(Known::failed).put(static_cast<std::uint32_t>(failure.stream().size()));
-        writer.bytes(failure.stream().data(), failure.stream().size());
-        return;
+        graph::failure_of(object)->encode(value);
+        return put(Known::failed, value.stream());
     }
-    const bool roomy = writer.size() < describing_record_bytes_max;
-    if (roomy && state == State::ready && object.type->plain &&
-        object.type->size <= described_bytes_max) {
-        writer.put(Known::inside).put(static_cast<std::uint32_t>(object.type->size));
-        writer.bytes(object.content.value, object.type->size);
-        return;
+    if (writer.size() >= describing_record_bytes_max) return false;
+    if (state == State::encoded) {
+        const std::unique_ptr<Encoded> form = graph::copy_encoded(object);
+        const bool small = form && form->stream.size() <= described_bytes_max &&
+                           !form->stream_block && form->attachments.empty() &&
+                           form->references.empty();
+        return small && put(Known::inside, form->stream);
     }
-    if (roomy && state == State::encoded) {
-        const std::unique_ptr<Encoded> value = graph::copy_encoded(object);
-        if (value && value->stream.size() <= described_bytes_max && !value->stream_block &&
-            value->attachments.empty() && value->references.empty()) {
-            writer.put(Known::inside).put(static_cast<std::uint32_t>(value->stream.size()));
-            writer.bytes(value->stream.data(), value->stream.size());
-            return;
-        }
+    if (state != State::ready) return false;
+    const detail::TypeInfo& type = *object.type;
+    if (type.plain) {
+        const auto* const bytes = static_cast<const std::byte*>(object.content.value);
+        return type.size <= described_bytes_max && put(Known::inside, {bytes, type.size});
     }
-    if (roomy && state == State::ready && !object.type->plain &&
-        object.type->weight(object.content.value) <= described_bytes_max) {
-        detail::Writer value;
-        if (encoded_small(object, value)) {
-            writer.put(Known::inside).put(static_cast<std::uint32_t>(value.stream().size()));
-            writer.bytes(value.stream().data(), value.stream().size());
-            return;
-        }
-    }
-    Shared& shared = *object.shared;
+    return type.weight(object.content.value) <= described_bytes_max &&
+           encoded_small(object, value) && put(Known::inside, value.stream());
+}
+
+/// Where the object's bytes are, as far as it is known.
+void Exchange::describe_place(const Object& object, RecordWriter& writer) {
+    Lock lock(mutex_);
+    const Shared& shared = *object.shared;
+    const State state = graph::state_of(object);
     if (shared.located) {
         writer.put(Known::located).put(shared.location).put(shared.copy).put(shared.bytes);
     } else if (shared.role == Shared::Role::owned && graph::is_here(state)) {
@@ -184,9 +184,10 @@ void Exchange::describe(Object& object, Rank to, RecordWriter& writer) {
     writer.put(shared.id);
     if (shared.is_actor) {
         writer.put(Known::actor).put(shared.actor_rank);
-    } else {
-        described_state(object, writer);
+        return;
     }
+    lock.unlock();
+    if (!describe_value(object, writer)) describe_place(object, writer);
 }
 
 CellPtr Exchange::adopt(RecordReader& reader) {

@@ -138,7 +138,7 @@ private:
     [[nodiscard]] Arrived read_form(Rank from, wire::RecordReader& reader, Shared* pinned);
     void write_form(const Encoded& encoded, Rank to, wire::RecordWriter& writer);
     void arrive(Shared& shared, Arrived arrived);
-    void described_state(Object& object, wire::RecordWriter& writer);
+    void describe_place(const Object& object, wire::RecordWriter& writer);
 
     Network& network_;
     Limits limits_;

@@ -221,6 +221,26 @@ void long_chain() {
     check_equal(view(head)->counted.value, 299'999, "the head of a long chain");
 }
 
+/// Lets the last Ref of an object go while it is encoded.
+struct Forgetful {
+    int value = 0;
+    std::shared_ptr<Ref<Counted>> held;
+    template <class Archive>
+    void serialize(Archive& archive) {
+        held.reset();
+        archive(value);
+    }
+};
+int value_in(const Forgetful& forgetful) { return forgetful.value; }
+
+/// The user's code may use the engine while it encodes a value that goes along with a reference.
+void let_go_while_encoded(unsigned rank) {
+    Ref<Counted> known = put(Counted(1));
+    check_equal(get(remote<value_of>(on(rank), known)), 1, "an object that both ranks knew");
+    const auto ref = put(Forgetful{7, std::make_shared<Ref<Counted>>(std::move(known))});
+    check_equal(get(remote<value_in>(on(rank), ref)), 7, "what let a Ref go while it was encoded");
+}
+
 int driver(Job& job) {
     const std::size_t store_bytes = std::stoul(job.arguments.at(1));
     for (unsigned first = 0; first < job.ranks; ++first) {
@@ -239,6 +259,8 @@ int driver(Job& job) {
     for (unsigned rank = 0; rank < job.ranks; ++rank) very_many(rank, 60'000);
     long_chain();
     all_freed("a long chain");
+    for (unsigned rank = 0; rank < job.ranks; ++rank) let_go_while_encoded(rank);
+    all_freed("a Ref was let go while a value was encoded");
     arrays_freed(store_bytes);
     return 0;
 }
