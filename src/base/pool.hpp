@@ -14,6 +14,14 @@ void pool_free(void* block, std::size_t bytes) noexcept;
 
 inline constexpr std::size_t pool_bytes_max = 1024;
 
+/// Base of what is made one by one with new and shall come from the pools.
+struct Pooled {
+    static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
+    static void operator delete(void* block, std::size_t bytes) noexcept {
+        pool_free(block, bytes);
+    }
+};
+
 /// Bytes that the pools took from the system so far.
 [[nodiscard]] std::size_t pool_reserved_bytes() noexcept;
 

@@ -24,12 +24,7 @@ using detail::TypeInfo;
 using detail::Waiter;
 
 /// A value in the form in which it travels.
-struct Encoded {
-    static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
-    static void operator delete(void* block, std::size_t bytes) noexcept {
-        pool_free(block, bytes);
-    }
-
+struct Encoded : Pooled {
     std::vector<std::byte> stream;
     Buffer stream_block;           ///< instead of `stream`, where that is large
     std::size_t stream_bytes = 0;  ///< of stream_block

@@ -20,12 +20,7 @@ using detail::FunctionInfo;
 using detail::Input;
 
 /// What only some tasks have: kept apart so that the others do not pay for it.
-struct TaskExtra {
-    static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
-    static void operator delete(void* block, std::size_t bytes) noexcept {
-        pool_free(block, bytes);
-    }
-
+struct TaskExtra : Pooled {
     TaskOptions options;
     bool demands = false;          ///< more than the one worker that runs it
     bool holds = false;            ///< the demands are taken from the rank's resources

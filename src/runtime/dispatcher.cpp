@@ -40,11 +40,6 @@ Dispatcher::Dispatcher(Engine& engine, Network& network,
 
 // ---- the table of sent tasks ----
 
-/// Writes of a counter that only one thread at a time writes.
-static void add_one(std::atomic<std::uint64_t>& counter) noexcept {
-    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-}
-
 /// Whether its rank gives it back when it is asked for tasks; see Team::take_foreign.
 static scheduler::Loads::Bound bound_of(const Task& task) noexcept {
     const graph::TaskExtra* const extra = task.extra;
@@ -67,7 +62,7 @@ void Dispatcher::enter(Task& task) {
     slots_[number].task = &task;
     task.key = {number, ++slots_[number].generation};
     if (task.actor == nullptr) loads_.sent(task.where, bound_of(task));
-    add_one(tasks_sent_);
+    tasks_sent_.add(1);
 }
 
 void Dispatcher::free_slot(TaskKey key) {
@@ -340,7 +335,7 @@ void Dispatcher::cancel_children() {
 
 void Dispatcher::foreign_started(Task& task) {
     std::lock_guard guard(foreign_lock_);
-    add_one(tasks_received_);
+    tasks_received_.add(1);
     task.results_left = static_cast<std::uint32_t>(foreign_.size());
     foreign_.push_back(&task);
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "base/counter.hpp"
 #include "base/spinlock.hpp"
 #include "graph/task.hpp"
 #include "runtime/exchange.hpp"
@@ -60,8 +60,8 @@ public:
     /// The job is over: frees the tasks whose results will not come back.
     void drain() noexcept;
 
-    [[nodiscard]] std::uint64_t tasks_sent() const noexcept { return tasks_sent_; }
-    [[nodiscard]] std::uint64_t tasks_received() const noexcept { return tasks_received_; }
+    [[nodiscard]] std::uint64_t tasks_sent() const noexcept { return tasks_sent_.get(); }
+    [[nodiscard]] std::uint64_t tasks_received() const noexcept { return tasks_received_.get(); }
 
 private:
     struct Slot {
@@ -99,7 +99,7 @@ private:
     scheduler::Loads loads_;
     Spinlock foreign_lock_;
     std::vector<Task*> foreign_;  ///< other ranks' tasks here; each knows its place as results_left
-    std::atomic<std::uint64_t> tasks_sent_{0}, tasks_received_{0};  ///< written under those locks
+    Counter tasks_sent_, tasks_received_;  ///< written under those locks
 };
 
 }  // namespace mobula::runtime

@@ -16,12 +16,7 @@ namespace mobula::graph {
 ///
 /// It outlives its object while blocks of the object's bytes are still in use here: they, and the
 /// object, are its `pins`. When the last pin goes, the owner is told (held), or the copy freed.
-struct Shared {
-    static void* operator new(std::size_t bytes) { return pool_allocate(bytes); }
-    static void operator delete(void* block, std::size_t bytes) noexcept {
-        pool_free(block, bytes);
-    }
-
+struct Shared : Pooled {
     enum class Role : std::uint8_t {
         owned,  ///< this rank owns the object
         held,   ///< another rank owns it, this one has references

@@ -19,11 +19,6 @@ constexpr std::size_t early_bytes_max = std::size_t{64} << 20U;
 // A buffer for large records is kept for the next one up to here.
 constexpr std::size_t kept_partial_bytes_max = std::size_t{1} << 20U;
 
-void add(std::atomic<std::uint64_t>& sum, std::uint64_t n) noexcept {
-    // Only the holder of the turn writes, so no locked instruction is needed.
-    sum.store(sum.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
-
 std::string_view text_of(std::span<const std::byte> bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -99,8 +94,8 @@ void UcxTransportImpl::receive_batch(std::span<const std::byte> message) {
     if (!fault.empty()) return distrust(message, fault);
     const BatchHeader header = batch_header(message);
     if (!believes(header.sender, header.incarnation)) return;
-    add(sums_.messages_received, 1);
-    add(sums_.bytes_received, message.size());
+    sums_.messages_received.add(1);
+    sums_.bytes_received.add(message.size());
     const Rank from{header.sender};
     Inbound& inbound = inbound_[header.sender];
     if (header.sequence != inbound.expected) return stash(from, header.sequence, message);
@@ -133,7 +128,7 @@ void UcxTransportImpl::stash(Rank from, std::uint32_t sequence,
 
 void UcxTransportImpl::deliver(Rank from, std::span<const std::byte> message) {
     const BatchHeader header = batch_header(message);
-    add(sums_.records_received, header.records);
+    sums_.records_received.add(header.records);
     if (header.format == BatchHeader::part_format) return join_part(from, message);
     for_each_record(message, [this, from](std::span<const std::byte> record) {
         delegate_->on_record(from, record);

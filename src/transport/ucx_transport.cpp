@@ -26,11 +26,6 @@ constexpr auto nap_while_another_progresses = std::chrono::microseconds(500);
 // One fragment on every network: TCP takes 8192 bytes with UCX's own headers, shared memory more.
 constexpr std::size_t batch_bytes_max = 8128;
 
-void add(std::atomic<std::uint64_t>& sum, std::uint64_t n) noexcept {
-    // Only the holder of the turn writes, so no locked instruction is needed.
-    sum.store(sum.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
-
 const Settings& checked(const Settings& settings) {
     const auto& verb = settings.force_verb;
     if (!verb.empty() && verb != "map" && verb != "get" && verb != "push") {
@@ -118,9 +113,9 @@ void UcxTransportImpl::work() {
     if (outbox_.has_work()) {
         outbox_.take([this](Rank to, bool full) { return net_.may_post(to, full); },
                      [this](Batch* batch) {
-                         add(sums_.records_sent, batch->records);
-                         add(sums_.messages_sent, 1);
-                         add(sums_.bytes_sent, batch->used);
+                         sums_.records_sent.add(batch->records);
+                         sums_.messages_sent.add(1);
+                         sums_.bytes_sent.add(batch->used);
                          membership_->told(batch->to);
                          net_.post(batch);
                      });
@@ -188,7 +183,7 @@ void UcxTransportImpl::wait(Time deadline) {
             until = std::min<Time>(until, now + nap_while_another_progresses);
         }
         if (quiet) {
-            sums_.sleeps.fetch_add(1, std::memory_order_relaxed);
+            sums_.sleeps.add(1);
             sleeper_.sleep(until);
         }
         sleeper_.end();
@@ -321,14 +316,14 @@ bool UcxTransportImpl::close(Time deadline) { return net_.close_all(deadline); }
 
 Counters UcxTransportImpl::counters() const {
     Counters now;
-    now.records_sent = sums_.records_sent;
-    now.messages_sent = sums_.messages_sent;
-    now.bytes_sent = sums_.bytes_sent;
-    now.records_received = sums_.records_received;
-    now.messages_received = sums_.messages_received;
-    now.bytes_received = sums_.bytes_received;
+    now.records_sent = sums_.records_sent.get();
+    now.messages_sent = sums_.messages_sent.get();
+    now.bytes_sent = sums_.bytes_sent.get();
+    now.records_received = sums_.records_received.get();
+    now.messages_received = sums_.messages_received.get();
+    now.bytes_received = sums_.bytes_received.get();
     now.bytes_fetched = bulk_.bytes_fetched();
-    now.sleeps = sums_.sleeps;
+    now.sleeps = sums_.sleeps.get();
     return now;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/counter.hpp"
 #include "transport/membership.hpp"
 #include "transport/outbox.hpp"
 #include "transport/sleeper.hpp"
@@ -62,9 +63,10 @@ private:
 
     /// The same sums as Counters; written by the holder of the turn, read by anybody.
     struct Sums {
-        std::atomic<std::uint64_t> records_sent{0}, messages_sent{0}, bytes_sent{0};
-        std::atomic<std::uint64_t> records_received{0}, messages_received{0}, bytes_received{0};
-        std::atomic<std::uint64_t> sleeps{0};
+        // Written by whoever has the turn.
+        Counter records_sent, messages_sent, bytes_sent;
+        Counter records_received, messages_received, bytes_received;
+        Counter sleeps;  ///< by whoever waits
     };
 
     static ucs_status_t on_batch(void* self, const void*, std::size_t, void* data,

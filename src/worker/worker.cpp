@@ -50,7 +50,7 @@ bool Worker::step() {
     const bool task_first = std::exchange(task_first_, false);
     if (!task_first && go_on_with_resumed()) return true;
     if (Task* const task = next_task()) {
-        tasks_run_.store(tasks_run() + 1, std::memory_order_relaxed);
+        tasks_run_.add(1);
         team_.delegate_.execute(*task);
         after_task();
         return true;

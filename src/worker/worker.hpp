@@ -5,6 +5,7 @@
 #include <semaphore>
 #include <vector>
 
+#include "base/counter.hpp"
 #include "worker/team.hpp"
 
 namespace mobula::worker {
@@ -32,9 +33,7 @@ public:
     [[nodiscard]] std::size_t suspended() const noexcept {
         return suspended_.load(std::memory_order_relaxed);
     }
-    [[nodiscard]] std::uint64_t tasks_run() const noexcept {
-        return tasks_run_.load(std::memory_order_relaxed);
-    }
+    [[nodiscard]] std::uint64_t tasks_run() const noexcept { return tasks_run_.get(); }
 
     LocalDeque deque;
 
@@ -60,7 +59,7 @@ private:
     std::vector<std::unique_ptr<Fiber>> fibers_;  // all that were made
     std::vector<Fiber*> spare_;                   // suspended in loop(), with no task
     std::atomic<std::size_t> suspended_{0};
-    std::atomic<std::uint64_t> tasks_run_{0};  // written by this thread only
+    Counter tasks_run_;
     std::uint64_t last_poll_ = 0;
     unsigned until_shared_ = 0;
     bool fixed_first_ = false;
