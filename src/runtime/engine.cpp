@@ -219,7 +219,7 @@ void Engine::execute(Task& task) noexcept {
     const bool actor_task = task.instance != nullptr;
     if (task.info->stream) streams.ended(task);
     if (started && failure && run_again(task, *failure)) return;
-    if (failure) {
+    if (started && failure) {  // one that never started has no place, and cancel() may fail it now
         for (std::uint32_t i = 0; i < task.info->results; ++i) {
             Object& object = *task.results(i);
             if (state_of(object) == State::pending && object.content.value != nullptr) {

@@ -151,14 +151,16 @@ static bool describe_value(Object& object, RecordWriter& writer) {
            encoded_small(object, value) && put(Known::inside, value.stream());
 }
 
-/// Where the object's bytes are, as far as it is known.
+/// Where the object's bytes are, as far as it is known. Whoever gets one as pending that failed
+/// after it was looked at asks for it and hears why.
 void Exchange::describe_place(const Object& object, RecordWriter& writer) {
     Lock lock(mutex_);
     const Shared& shared = *object.shared;
     const State state = graph::state_of(object);
     if (shared.located) {
         writer.put(Known::located).put(shared.location).put(shared.copy).put(shared.bytes);
-    } else if (shared.role == Shared::Role::owned && graph::is_here(state)) {
+    } else if (shared.role == Shared::Role::owned && graph::is_here(state) &&
+               state != State::failed) {
         const std::uint64_t bytes =
             state == State::ready ? object.type->weight(object.content.value) : 0;
         writer.put(Known::located).put(network_.self()).put(shared.id.serial).put(bytes);

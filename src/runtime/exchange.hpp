@@ -131,7 +131,7 @@ private:
     [[nodiscard]] Encoded* start_fetch(Shared& shared);
     [[nodiscard]] const Encoded& form_of(Shared& shared);
     void answer(Shared& shared, Rank to, bool value);
-    void send_value(Shared& shared, Rank to);
+    void send_value(Shared& shared, const ObjectId& id, Rank to);
     void notify_subscribers(Shared& shared);
     [[nodiscard]] Buffer map_block(Rank from, std::uint64_t offset, std::uint64_t bytes,
                                    Shared* pinned);

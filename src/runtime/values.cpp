@@ -24,6 +24,18 @@ enum class Answer : std::uint8_t { located, failed };
 /// A stream beyond this is moved into the arena and fetched like a block.
 constexpr std::size_t stream_bytes_max = 32768;
 
+void put_failure(const graph::Failure& failure, RecordWriter& writer) {
+    detail::Writer encoded;
+    failure.encode(encoded);
+    writer.put(static_cast<std::uint32_t>(encoded.stream().size()));
+    writer.bytes(encoded.stream().data(), encoded.stream().size());
+}
+
+graph::FailurePtr get_failure(RecordReader& reader) {
+    detail::Reader encoded(reader.bytes(reader.count(1)), {}, {});
+    return std::make_shared<graph::Failure>(graph::Failure::decode(encoded));
+}
+
 }  // namespace
 
 /// A block in a peer's mapped arena; it pins the object that it belongs to.
@@ -107,8 +119,7 @@ const Encoded& Exchange::form_of(Shared& shared) {
             }
             case State::encoded:
             case State::decoding: shared.published = graph::copy_encoded(object); break;
-            // Its decoding may have failed since the place was told.
-            case State::failed: throw Error(graph::failure_of(object)->sentence());
+            case State::failed: graph::failure_of(object)->raise();
             default: throw Error("the object is not there yet");
         }
     }
@@ -355,16 +366,13 @@ void Exchange::answer(Shared& shared, Rank to, bool value) {
     Object& object = *shared.object;
     const State state = graph::state_of(object);
     if (state == State::failed) {
-        detail::Writer failure;
-        graph::failure_of(object)->encode(failure);
         RecordWriter done(Kind::done);
         done.put(shared.id).put(Answer::failed);
-        done.put(static_cast<std::uint32_t>(failure.stream().size()));
-        done.bytes(failure.stream().data(), failure.stream().size());
+        put_failure(*graph::failure_of(object), done);
         return network_.send(to, done);
     }
     const bool elsewhere = shared.located;
-    if (!elsewhere && value) return send_value(shared, to);
+    if (!elsewhere && value) return send_value(shared, shared.id, to);
     RecordWriter done(Kind::done);
     done.put(shared.id).put(Answer::located);
     if (elsewhere) {
@@ -377,18 +385,27 @@ void Exchange::answer(Shared& shared, Rank to, bool value) {
     network_.send(to, done);
 }
 
-/// The value goes under the id by which the asking rank knows the object.
-void Exchange::send_value(Shared& shared, Rank to) {
+/// Sends the value, or why there is none, under the id by which the asking rank knows the object.
+void Exchange::send_value(Shared& shared, const ObjectId& id, Rank to) {
     RecordWriter value(Kind::value);
-    value.put(shared.id).put(static_cast<std::uint8_t>(1));
+    value.put(id).put(static_cast<std::uint8_t>(1));
+    graph::FailurePtr failure;
     try {
         write_form(form_of(shared), to, value);
-    } catch (const std::exception& error) {
-        RecordWriter failed(Kind::value);
-        failed.put(shared.id).put(static_cast<std::uint8_t>(0)).text(error.what());
-        return network_.send(to, failed);
+        return network_.send(to, value);
+    } catch (...) {
+        const Object* const object = shared.object;
+        // Its decoding may have failed since the place was told.
+        failure = object != nullptr && graph::state_of(*object) == State::failed
+                      ? graph::failure_of(*object)
+                      : graph::failure_from_current_exception(
+                            "the encoding of an object",
+                            static_cast<std::uint32_t>(index(network_.self())));
     }
-    network_.send(to, value);
+    RecordWriter none(Kind::value);
+    none.put(id).put(static_cast<std::uint8_t>(0));
+    put_failure(*failure, none);
+    network_.send(to, none);
 }
 
 void Exchange::on_fetch(Rank from, RecordReader& reader) {
@@ -399,16 +416,7 @@ void Exchange::on_fetch(Rank from, RecordReader& reader) {
     if (found == owned_.end()) throw Error("a rank fetches a value that is not kept here");
     Shared& shared = *found->second;
     lock.unlock();
-    RecordWriter value(Kind::value);
-    value.put(id).put(static_cast<std::uint8_t>(1));
-    try {
-        write_form(form_of(shared), from, value);
-    } catch (const std::exception& error) {
-        RecordWriter failed(Kind::value);
-        failed.put(id).put(static_cast<std::uint8_t>(0)).text(error.what());
-        return network_.send(from, failed);
-    }
-    network_.send(from, value);
+    send_value(shared, id, from);
 }
 
 void Exchange::on_done(Rank, RecordReader& reader) {
@@ -423,11 +431,7 @@ void Exchange::on_done(Rank, RecordReader& reader) {
     if (!cell) return;
     if (answer == Answer::failed) {
         lock.unlock();
-        const std::span<const std::byte> bytes = reader.bytes(reader.count(1));
-        detail::Reader failure(bytes, {}, {});
-        graph::fail(Object::of(*cell),
-                    std::make_shared<graph::Failure>(graph::Failure::decode(failure)));
-        return;
+        return graph::fail(Object::of(*cell), get_failure(reader));
     }
     shared->located = true;
     shared->location = network_.read_rank(reader);
@@ -452,18 +456,12 @@ void Exchange::on_value(Rank from, RecordReader& reader) {
     if (!was_fetched) ++shared->pins;  // an answer to a subscription: pin it while this goes on
     lock.unlock();
     if (!given) {
-        const std::string reason(reader.text());
+        graph::FailurePtr failure = get_failure(reader);
         CellPtr cell;
         Lock again(mutex_);
         if (shared->object != nullptr) cell = try_share_object(*shared->object);
         again.unlock();
-        if (cell) {
-            auto failure = std::make_shared<graph::Failure>();
-            failure->kind = graph::FailureKind::store_full;
-            failure->message =
-                "rank " + std::to_string(index(from)) + " could not give the value: " + reason;
-            graph::fail(Object::of(*cell), failure);
-        }
+        if (cell) graph::fail(Object::of(*cell), std::move(failure));
         return unpin(*shared);
     }
     Arrived arrived = read_form(from, reader, shared);

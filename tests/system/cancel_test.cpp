@@ -118,6 +118,18 @@ void many(unsigned rank) {
     for (const auto& ref : blockers) thrown<Cancelled>([&] { get(ref); }, "get of a blocker");
 }
 
+/// Each is cancelled in the moment in which a worker may take it.
+void at_its_start(unsigned rank) {
+    for (int round = 0; round < 500; ++round) {
+        const Ref<int> task = remote<use>(on(rank), round);
+        cancel(task);
+        try {
+            check_equal(get(task), round, "the result of a task that was cancelled too late");
+        } catch (const Cancelled&) {
+        }
+    }
+}
+
 void recursive(unsigned rank) {
     const int before = sum_over_ranks<begun_here>();
     const Ref<int> root = remote<parent>(on(rank), 2U, 3U);  // 1 + 3 + 9 parents, 27 leaves
@@ -164,6 +176,7 @@ int driver(Job& job) {
         running(rank);
         pending(rank);
         many(rank);
+        at_its_start(rank);
         recursive(rank);
         of_another_rank(rank);
         calls(rank);
