@@ -10,7 +10,7 @@
 namespace mobula::graph {
 namespace {
 
-static_assert(task_header_bytes + sizeof(Object) <= 256,
+static_assert(sizeof(Task) + sizeof(Object) <= 256,
               "a pending task with its result costs at most 256 bytes beyond its arguments");
 
 /// Threads count for themselves and tell the others now and then: a shared counter would be the
@@ -35,14 +35,10 @@ std::size_t tasks_alive() noexcept {
 Task* new_task(const FunctionInfo& info, std::uint32_t references) {
     count(1);
     const std::size_t more = info.results > 1 ? (info.results - 1) * sizeof(Object*) : 0;
-    const std::size_t bytes = task_header_bytes + (info.arguments_bytes + 15) / 16 * 16 + more;
+    const std::size_t bytes = sizeof(Task) + Task::room(info.arguments_bytes) + more;
     auto* task = new (pool_allocate(bytes)) Task;
     task->info = &info;
     task->bytes = static_cast<std::uint32_t>(bytes);
-    if (more != 0) {
-        std::byte* const tail = reinterpret_cast<std::byte*>(task) + bytes - more;
-        task->more_results = reinterpret_cast<Object**>(tail);
-    }
     for (std::uint32_t i = 0; i < info.results; ++i) {
         Object* object = new_object(references);
         object->type = info.result_types[i];

@@ -62,7 +62,6 @@ struct Task {
     std::uint32_t results_left = 0;   ///< that have not come back, while sent
     Cell* actor = nullptr;            ///< whose method or constructor it is; a reference
     graph::Object* result = nullptr;  ///< the first result's object on this rank
-    graph::Object** more_results = nullptr;
     void* instance = nullptr;  ///< on the actor's rank: the actor that it is for; before: its line
 
     /// Goes on to the next phase, unless it was cancelled.
@@ -78,10 +77,23 @@ struct Task {
         return false;
     }
 
+    /// Where its arguments lie: behind this header.
+    [[nodiscard]] std::byte* arguments() noexcept {
+        return reinterpret_cast<std::byte*>(this) + sizeof(Task);
+    }
+    /// The objects of results beyond the first lie behind the arguments.
     [[nodiscard]] graph::Object*& results(std::uint32_t number) noexcept {
-        return number == 0 ? result : more_results[number - 1];
+        if (number == 0) return result;
+        return reinterpret_cast<graph::Object**>(arguments() +
+                                                 room(info->arguments_bytes))[number - 1];
+    }
+    [[nodiscard]] static constexpr std::size_t room(std::size_t arguments_bytes) noexcept {
+        return (arguments_bytes + 15) / 16 * 16;
     }
 };
+
+static_assert(sizeof(Task) == 96,
+              "a task of two numbers then has 192 bytes, which the pool has a class for");
 
 }  // namespace mobula::detail
 
@@ -92,11 +104,7 @@ namespace mobula::graph {
 [[nodiscard]] Task* new_task(const FunctionInfo& info, std::uint32_t references);
 /// The tasks of this process that were made and not freed, give or take some hundred. Thread-safe.
 [[nodiscard]] std::size_t tasks_alive() noexcept;
-/// Where its arguments lie: behind the header.
-inline constexpr std::size_t task_header_bytes = (sizeof(Task) + 15) / 16 * 16;
-[[nodiscard]] inline void* arguments(Task& task) noexcept {
-    return reinterpret_cast<std::byte*>(&task) + task_header_bytes;
-}
+[[nodiscard]] inline void* arguments(Task& task) noexcept { return task.arguments(); }
 /// Frees the task and its share in its results; the arguments must be destroyed already.
 void free_task(Task& task) noexcept;
 /// Destroys the arguments and lets their objects go.
