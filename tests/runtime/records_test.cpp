@@ -286,7 +286,8 @@ std::multimap<std::string, Case> all_cases() {
     row("value_refused", Kind::value, [](S s) {
         s.held();
         RecordWriter record(Kind::value);
-        record.put(theirs).put(std::uint8_t{0}).text("no room");
+        record.put(theirs).put(std::uint8_t{0});
+        put_failure(record, true);
         return bytes_of(record);
     });
     const auto with_actor = [](Kind kind, std::function<void(RecordWriter&)> rest) {
