@@ -12,7 +12,7 @@ namespace mobula::graph {
 /// child. Counted; thread-safe.
 class Scope {
 public:
-    explicit Scope(Scope* parent) noexcept : parent_(parent) {
+    explicit Scope(Scope* parent) noexcept : parent_(living(parent)) {
         if (parent_ != nullptr) parent_->retain();
     }
     Scope(const Scope&) = delete;
@@ -28,6 +28,8 @@ public:
         }
     }
 
+    /// Its task is over and will not be cancelled any more.
+    void end() noexcept { over_.store(true, std::memory_order_release); }
     void cancel() noexcept { cancelled_.store(true, std::memory_order_release); }
     [[nodiscard]] bool cancelled() const noexcept {
         for (const Scope* scope = this; scope != nullptr; scope = scope->parent_) {
@@ -39,8 +41,18 @@ public:
 private:
     ~Scope() = default;
 
+    /// Without this a chain in which every task submits its successor would keep all its scopes.
+    [[nodiscard]] static Scope* living(Scope* scope) noexcept {
+        while (scope != nullptr && scope->over_.load(std::memory_order_acquire) &&
+               !scope->cancelled_.load(std::memory_order_acquire)) {
+            scope = scope->parent_;
+        }
+        return scope;
+    }
+
     std::atomic<std::uint32_t> references_{1};
     std::atomic<bool> cancelled_{false};
+    std::atomic<bool> over_{false};
     Scope* parent_;
 };
 

@@ -61,7 +61,10 @@ void free_task(Task& task) noexcept {
     }
     CellPtr{task.actor};
     Scope::release(task.scope);
-    Scope::release(task.children.load(std::memory_order_relaxed));
+    if (Scope* const children = task.children.load(std::memory_order_relaxed)) {
+        children->end();
+        Scope::release(children);
+    }
     delete task.extra;
     const std::size_t bytes = task.bytes;
     task.~Task();

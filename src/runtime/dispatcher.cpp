@@ -123,7 +123,12 @@ void Dispatcher::place(Task& task) {
     const TaskOptions* const options = task.extra != nullptr ? &task.extra->options : nullptr;
     if (options != nullptr &&
         (task.extra->demands || options->placement.kind != Placement::Kind::automatic)) {
-        const Rank to = engine_.resources.choose(*options, task.extra->demands);
+        Rank to{};
+        try {
+            to = engine_.resources.choose(*options, task.extra->demands);
+        } catch (...) {  // its bundle has gone while it waited for its inputs
+            return engine_.fail(task, engine_.caught(task));
+        }
         if (to == network_.self()) {
             task.bound = true;
             return engine_.run_here(task);
@@ -206,11 +211,17 @@ void Dispatcher::send(Task& task, Rank to) {
     task.where = to;
     task.results_left = task.info->results;
     enter(task);
-    if (!task.advance(Task::Phase::sent)) {
-        forget(task);
-        return engine_.retire(task);
-    }
+    const TaskKey key = task.key;
+    const std::uint64_t cancels = cancels_.load();
     const bool construct = task.info->actor != nullptr;
+    const bool over = !task.advance(Task::Phase::sent);
+    if (over || graph::is_cancelled(task)) {
+        const FailurePtr failure = engine_.cancelled(task);
+        forget(task);
+        if (construct && !over) engine_.actors.kill_there(task, to, *failure);
+        // One that is over has failed already; failing waits for who is still doing that.
+        return engine_.fail(task, failure);
+    }
     RecordWriter record(construct ? Kind::spawn : task.actor != nullptr ? Kind::call : Kind::task);
     try {
         if (task.actor != nullptr) {
@@ -225,6 +236,18 @@ void Dispatcher::send(Task& task, Rank to) {
         return engine_.fail(task, failure);
     }
     network_.send(to, record);
+    // From here on the task may be gone. Who cancelled it since it counts as sent may have told the
+    // rank before the task itself went there.
+    if (cancels_.load() != cancels) repeat_cancel(to, key);
+}
+
+void Dispatcher::repeat_cancel(Rank to, TaskKey key) {
+    {
+        std::lock_guard guard(lock_);
+        const Task* const task = lookup(key, to);
+        if (task == nullptr || !graph::is_cancelled(*task)) return;
+    }
+    cancel(to, key, true);
 }
 
 bool Dispatcher::backlogged() const noexcept {
@@ -315,6 +338,8 @@ void Dispatcher::idle() noexcept {
 
 // ---- cancelling ----
 
+void Dispatcher::cancel_begins() noexcept { cancels_.fetch_add(1); }
+
 void Dispatcher::cancel(Rank where, TaskKey key, bool recursive) {
     RecordWriter record(Kind::cancel);
     record.put(key).put(static_cast<std::uint8_t>(recursive));
@@ -323,6 +348,7 @@ void Dispatcher::cancel(Rank where, TaskKey key, bool recursive) {
 
 void Dispatcher::cancel_children() {
     std::vector<std::pair<Rank, TaskKey>> asked;
+    cancel_begins();
     {
         std::lock_guard guard(lock_);
         for (const Slot& slot : slots_) {

@@ -17,6 +17,7 @@ namespace mobula::runtime {
 
 class Engine;
 struct ResultHead;
+enum class ResultForm : std::uint8_t;
 using detail::Task;
 
 /// Tasks between ranks: chooses the rank, sends, receives, gives results back, and takes back what
@@ -39,6 +40,9 @@ public:
     void give_failure(Task& task, const graph::Failure& failure) noexcept;
     /// This rank has nothing to run.
     void idle() noexcept;
+    /// To be called when a task, or a scope, was marked as cancelled and before its phase is looked
+    /// at: what is just being sent is cancelled too then.
+    void cancel_begins() noexcept;
     /// Asks the rank that has the task to cancel it.
     void cancel(Rank where, TaskKey key, bool recursive);
     /// Asks for the cancelling of all sent tasks whose parent was cancelled.
@@ -84,14 +88,14 @@ private:
     void write_task(Task& task, wire::RecordWriter& record);
     static void decode_arguments(Task& task, const Encoded& encoded);
     void refuse(Task& task, const graph::Failure& failure) noexcept;
-    void received(Task& task, const ObjectId& actor, wire::Kind kind,
-                  std::vector<Arrived::Part> parts);
-    void receive_later(Task& task, const ObjectId& actor, wire::Kind kind,
-                       std::unique_ptr<Encoded> encoded, std::vector<Arrived::Part> parts);
+    void fetch_arguments(Task& task, wire::Kind kind, Arrived arrived, bool decoded);
+    void let_go(Rank from, ResultForm form, wire::RecordReader& reader);
+    void repeat_cancel(Rank to, TaskKey key);
     void refill(Rank rank);
 
     Engine& engine_;
     Network& network_;
+    std::atomic<std::uint64_t> cancels_{0};  ///< so many were begun
     Spinlock lock_;  ///< of the table of sent tasks, and of the loads that it makes
     std::vector<Slot> slots_;
     std::uint32_t free_slot_ = 0;

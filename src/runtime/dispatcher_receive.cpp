@@ -32,26 +32,30 @@ void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
     task.where = from;
     task.key = head.key;
     task.extra = extra.release();
-    std::vector<Arrived::Part> parts;
+    Arrived arrived;
+    bool decoded = true;
     try {
         if ((head.flags & plain_arguments) != 0) {
             detail::Reader arguments(reader.rest(), {}, {});
             info->decode(arguments, graph::arguments(task));
         } else {
-            Arrived arrived = engine_.exchange.get_encoded(from, reader);
-            parts = std::move(arrived.parts);
-            if (arrived.encoded->stream_block && !parts.empty()) {
-                return receive_later(task, actor, kind, std::move(arrived.encoded),
-                                     std::move(parts));
-            }
-            decode_arguments(task, *arrived.encoded);
+            arrived = engine_.exchange.get_encoded(from, reader);
+            // A stream that is itself a block on its way is decoded when it is here.
+            decoded = arrived.parts.empty() || !arrived.encoded->stream_block;
+            if (decoded) decode_arguments(task, *arrived.encoded);
         }
     } catch (...) {
         const FailurePtr failure = engine_.caught(task);
         if (kind == Kind::spawn) engine_.actors.never_began(actor, *failure);
         return refuse(task, *failure);
     }
-    received(task, actor, kind, std::move(parts));
+    foreign_started(task);
+    if (!arrived.parts.empty()) {
+        if (kind != Kind::task) engine_.actors.expect(task, actor, kind == Kind::spawn);
+        return fetch_arguments(task, kind, std::move(arrived), decoded);
+    }
+    if (kind == Kind::task) return engine_.run_here(task);
+    engine_.actors.receive(task, actor, kind == Kind::spawn);
 }
 
 /// It has no arguments, so it cannot even be run to fail.
@@ -65,42 +69,26 @@ void Dispatcher::decode_arguments(Task& task, const Encoded& encoded) {
     task.info->decode(arguments, graph::arguments(task));
 }
 
-/// The arguments are decoded; blocks that they name may still be under way.
-void Dispatcher::received(Task& task, const ObjectId& actor, Kind kind,
-                          std::vector<Arrived::Part> parts) {
-    foreign_started(task);
-    if (parts.empty()) {
-        if (kind == Kind::task) return engine_.run_here(task);
-        return engine_.actors.receive(task, actor, kind == Kind::spawn);
-    }
-    if (kind != Kind::task) engine_.actors.expect(task, actor, kind == Kind::spawn);
-    engine_.exchange.pull(std::move(parts), [this, &task, kind](std::string_view reason) {
-        if (!reason.empty()) task.cancelled = true;
-        if (kind == Kind::task) return engine_.run_here(task);
-        engine_.actors.arrive(task);
-    });
-}
-
-/// Even the stream of the arguments is a block on its way: decode when it is here.
-void Dispatcher::receive_later(Task& task, const ObjectId& actor, Kind kind,
-                               std::unique_ptr<Encoded> encoded, std::vector<Arrived::Part> parts) {
-    auto* const held = encoded.release();
-    foreign_started(task);
-    if (kind != Kind::task) engine_.actors.expect(task, actor, kind == Kind::spawn);
-    engine_.exchange.pull(std::move(parts), [this, &task, kind, held](std::string_view reason) {
-        const std::unique_ptr<Encoded> value(held);
-        try {
-            if (!reason.empty()) throw Error(std::string(reason));
-            decode_arguments(task, *value);
-        } catch (...) {
-            const FailurePtr failure = engine_.caught(task);
-            if (kind != Kind::task) engine_.actors.withdraw(task, *failure);
-            foreign_ended(task);
-            return refuse(task, *failure);
-        }
-        if (kind == Kind::task) return engine_.run_here(task);
-        engine_.actors.arrive(task);
-    });
+/// Blocks of the arguments are still to come. What arrived is held until they are here: it has the
+/// reference without which their owner may free them.
+void Dispatcher::fetch_arguments(Task& task, Kind kind, Arrived arrived, bool decoded) {
+    auto* const held = arrived.encoded.release();
+    engine_.exchange.pull(std::move(arrived.parts),
+                          [this, &task, kind, held, decoded](std::string_view reason) {
+                              const std::unique_ptr<Encoded> value(held);
+                              try {
+                                  if (!reason.empty()) throw Error(std::string(reason));
+                                  if (!decoded) decode_arguments(task, *value);
+                              } catch (...) {
+                                  const FailurePtr failure = engine_.caught(task);
+                                  if (decoded) graph::destroy_arguments(task);
+                                  if (kind != Kind::task) engine_.actors.withdraw(task, *failure);
+                                  foreign_ended(task);
+                                  return refuse(task, *failure);
+                              }
+                              if (kind == Kind::task) return engine_.run_here(task);
+                              engine_.actors.arrive(task);
+                          });
 }
 
 // ---- what comes back ----
@@ -109,7 +97,7 @@ void Dispatcher::on_result(Rank from, RecordReader& reader) {
     const auto head = reader.get<ResultHead>();
     const ResultForm form = head.form;
     const auto [task, last, more] = take_back(head, from);
-    if (task == nullptr) return;  // it was given up here meanwhile
+    if (task == nullptr) return let_go(from, form, reader);  // it was given up here meanwhile
     if (head.number >= task->info->results) throw Error("a record gives a result that no task has");
     Object& object = *task->results(head.number);
     if (form != ResultForm::failed && graph::is_done(graph::state_of(object))) {
@@ -126,7 +114,10 @@ void Dispatcher::on_result(Rank from, RecordReader& reader) {
         std::memcpy(graph::make_place(object, *object.type), bytes.data(), bytes.size());
         graph::complete(object);
     } else if (form == ResultForm::encoded) {
-        graph::complete(object, engine_.exchange.get_encoded(from, reader).encoded.release());
+        Arrived arrived = engine_.exchange.get_encoded(from, reader);
+        if (!arrived.parts.empty())
+            throw Error("a record gives a result whose blocks are elsewhere");
+        graph::complete(object, arrived.encoded.release());
     } else if (form == ResultForm::located) {
         const auto copy = reader.get<std::uint64_t>();
         const auto bytes = reader.get<std::uint64_t>();
@@ -136,6 +127,15 @@ void Dispatcher::on_result(Rank from, RecordReader& reader) {
     }
     if (last) engine_.retire(*task);
     if (more) refill(from);
+}
+
+/// A result that nobody waits for: what was given with it goes back.
+void Dispatcher::let_go(Rank from, ResultForm form, RecordReader& reader) {
+    if (form == ResultForm::encoded) {
+        static_cast<void>(engine_.exchange.get_encoded(from, reader));
+    } else if (form == ResultForm::located) {
+        engine_.exchange.drop_copy(from, reader.get<std::uint64_t>());
+    }
 }
 
 void Dispatcher::on_recall(Rank from, RecordReader& reader) {

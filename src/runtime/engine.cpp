@@ -299,14 +299,16 @@ void Engine::cancel(Object& object, bool recursive) {
     TaskKey key{};
     bool sent = false, children = false, stream = false;
     {
-        std::lock_guard guard(object.lock);
+        std::unique_lock guard(object.lock);
         Task* const task = object.producer;
         if (task == nullptr) {
+            guard.unlock();
             if (exchange.cancel_at_owner(object, recursive)) return;
             return streams.close(object);
         }
         stream = task->info->stream;
         task->cancelled.store(true);
+        dispatcher.cancel_begins();
         Task::Phase phase = task->phase.load();
         const bool constructs = task->info->actor != nullptr;
         while ((phase == Task::Phase::waiting || phase == Task::Phase::queued) && !constructs) {

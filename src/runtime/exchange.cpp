@@ -237,7 +237,8 @@ CellPtr Exchange::adopt(RecordReader& reader) {
     if (!cell) {
         shared.object = graph::new_object(1);
         shared.object->shared = &shared;
-        shared.subscribed = shared.value_wanted = shared.fetching = false;
+        // A fetch that is under way for the object before goes on, for this one.
+        shared.subscribed = shared.value_wanted = false;
         ++shared.pins;
         cell = CellPtr(shared.object);
     }
@@ -310,9 +311,7 @@ std::unique_ptr<Shared> Exchange::end_locked(Shared& shared) noexcept {
         }
         case Shared::Role::owned:
             if (shared.located && shared.location != network_.self()) {
-                RecordWriter drop(Kind::drop);
-                drop.put(shared.copy);
-                network_.send(shared.location, drop);
+                drop_copy(shared.location, shared.copy);
             }
             --sums_.owned;
             break;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -34,6 +35,16 @@ struct Arrived {
     };
     std::unique_ptr<Encoded> encoded;
     std::vector<Part> parts;  ///< blocks that must be fetched before the value may be read
+};
+
+/// A form as it lies in a record.
+struct FormFields {
+    struct Block {
+        std::uint64_t offset, bytes;
+    };
+    std::vector<Block> blocks;
+    std::optional<Block> stream_block;
+    std::unique_ptr<Encoded> encoded;  ///< without its blocks
 };
 
 /// Objects between ranks: names them, counts who holds them, tells who waits, moves their bytes.
@@ -95,6 +106,8 @@ public:
     void pull(std::vector<Arrived::Part> parts, std::function<void(std::string_view)> done);
     /// Keeps a value made here for another owner; the serial under which it is fetched.
     std::uint64_t keep_copy(Object& object, std::unique_ptr<Encoded> form);
+    /// Frees a value that was kept for this rank on another one and that it will not ask for.
+    void drop_copy(Rank where, std::uint64_t copy);
     /// The owner learns that its object's bytes are kept elsewhere.
     void set_location(Object& object, Rank where, std::uint64_t copy, std::uint64_t bytes);
 
@@ -129,13 +142,15 @@ private:
     void unpin(Shared& shared) noexcept;
     [[nodiscard]] std::unique_ptr<Shared> end_locked(Shared& shared) noexcept;
     [[nodiscard]] Encoded* start_fetch(Shared& shared);
+    [[nodiscard]] std::unique_ptr<Encoded> make_form(Object& object);
     [[nodiscard]] const Encoded& form_of(Shared& shared);
     void answer(Shared& shared, Rank to, bool value);
     void send_value(Shared& shared, const ObjectId& id, Rank to);
     void notify_subscribers(Shared& shared);
     [[nodiscard]] Buffer map_block(Rank from, std::uint64_t offset, std::uint64_t bytes,
                                    Shared* pinned);
-    [[nodiscard]] Arrived read_form(Rank from, wire::RecordReader& reader, Shared* pinned);
+    [[nodiscard]] FormFields read_fields(wire::RecordReader& reader);
+    [[nodiscard]] Arrived take_form(Rank from, FormFields fields, Shared* pinned);
     void write_form(const Encoded& encoded, Rank to, wire::RecordWriter& writer);
     void arrive(Shared& shared, Arrived arrived);
     void describe_place(const Object& object, wire::RecordWriter& writer);

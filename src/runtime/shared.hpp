@@ -53,6 +53,16 @@ struct Shared : Pooled {
     bool actor_watched = false;  ///< its rank will tell of its death
     FailurePtr actor_death;
 
+    /// Once for each rank, however often it takes up the object and lets it go again.
+    void subscribe(Rank rank, bool value) {
+        for (Subscriber& subscriber : subscribers) {
+            if (subscriber.rank != rank) continue;
+            subscriber.value = subscriber.value || value;
+            return;
+        }
+        subscribers.push_back({rank, value});
+    }
+
     // held
     std::int64_t grants = 0;  ///< references that were sent here
     bool subscribed = false;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The half of the exchange that moves values.
+/// The part of the exchange that moves values.
 
-#include <algorithm>
-#include <cstring>
+#include <atomic>
 #include <utility>
 
 #include <mobula/archive.hpp>
@@ -21,9 +20,6 @@ namespace {
 
 enum class Answer : std::uint8_t { located, failed };
 
-/// A stream beyond this is moved into the arena and fetched like a block.
-constexpr std::size_t stream_bytes_max = 32768;
-
 void put_failure(const graph::Failure& failure, RecordWriter& writer) {
     detail::Writer encoded;
     failure.encode(encoded);
@@ -37,18 +33,6 @@ graph::FailurePtr get_failure(RecordReader& reader) {
 }
 
 }  // namespace
-
-/// A block in a peer's mapped arena; it pins the object that it belongs to.
-struct PinnedHead : detail::BufferHead {
-    Exchange* exchange = nullptr;
-    Shared* shared = nullptr;
-
-    static void let_go(detail::BufferHead* head) noexcept {
-        auto* pinned = static_cast<PinnedHead*>(head);
-        pinned->exchange->unpin(*pinned->shared);
-        delete pinned;
-    }
-};
 
 /// Several blocks on their way here.
 struct Pulling final : transport::Fetch {
@@ -70,163 +54,6 @@ struct Pulling final : transport::Fetch {
         done();
     }
 };
-
-// ---- forms ----
-
-bool Exchange::fits_inline(const detail::Writer& writer) const {
-    auto& open = const_cast<detail::Writer&>(writer);
-    return open.attachments().empty() && open.stream().size() <= limits_.inline_bytes;
-}
-
-std::unique_ptr<Encoded> Exchange::seal(detail::Writer& writer) {
-    auto encoded = std::make_unique<Encoded>();
-    store::Arena& arena = network_.cluster().arena();
-    for (Buffer& block : writer.attachments()) {
-        if (!arena.contains(block.data())) {
-            Buffer moved = detail::allocate_buffer(std::max<std::size_t>(block.size(), 65536));
-            if (!arena.contains(moved.data())) throw StoreFull("the object store is full");
-            std::memcpy(moved.data(), block.data(), block.size());
-            block = std::move(moved);
-        }
-        encoded->attachments.push_back(std::move(block));
-    }
-    encoded->references = std::move(writer.references());
-    if (writer.stream().size() > stream_bytes_max) {
-        Buffer stream =
-            detail::allocate_buffer(std::max<std::size_t>(writer.stream().size(), 65536));
-        if (!arena.contains(stream.data())) throw StoreFull("the object store is full");
-        std::memcpy(stream.data(), writer.stream().data(), writer.stream().size());
-        encoded->stream_bytes = writer.stream().size();
-        encoded->stream_block = std::move(stream);
-    } else {
-        encoded->stream = writer.stream().copy();
-    }
-    writer.clear();
-    return encoded;
-}
-
-const Encoded& Exchange::form_of(Shared& shared) {
-    std::lock_guard guard(forms_mutex_);
-    while (!shared.published) {
-        if (shared.object == nullptr) throw Error("the object is gone");
-        Object& object = *shared.object;
-        switch (graph::state_of(object)) {
-            case State::ready: {
-                detail::Writer writer;
-                object.type->encode(object.content.value, writer);
-                shared.published = seal(writer);
-                break;
-            }
-            case State::encoded:
-            case State::decoding: shared.published = graph::copy_encoded(object); break;
-            case State::failed: graph::failure_of(object)->raise();
-            default: throw Error("the object is not there yet");
-        }
-    }
-    return *shared.published;
-}
-
-/// Blocks, references, stream. The form's blocks must be in this rank's arena.
-void Exchange::write_form(const Encoded& encoded, Rank to, RecordWriter& writer) {
-    store::Arena& arena = network_.cluster().arena();
-    const auto block = [&](const Buffer& buffer, std::size_t bytes) {
-        writer.put(arena.offset(buffer.data())).put(static_cast<std::uint64_t>(bytes));
-    };
-    writer.put(static_cast<std::uint32_t>(encoded.attachments.size()));
-    for (const Buffer& buffer : encoded.attachments) block(buffer, buffer.size());
-    writer.put(static_cast<std::uint32_t>(encoded.references.size()));
-    for (const CellPtr& cell : encoded.references) describe(Object::of(*cell), to, writer);
-    writer.put(static_cast<std::uint8_t>(static_cast<bool>(encoded.stream_block)));
-    if (encoded.stream_block) {
-        block(encoded.stream_block, encoded.stream_bytes);
-    } else {
-        writer.put(static_cast<std::uint32_t>(encoded.stream.size()));
-        writer.bytes(encoded.stream.data(), encoded.stream.size());
-    }
-    if (writer.size() > transport::Transport::record_bytes_max) {
-        throw Error("a value with " + std::to_string(encoded.references.size()) +
-                    " references takes " + std::to_string(writer.size()) +
-                    " bytes in a message; at most " +
-                    std::to_string(transport::Transport::record_bytes_max) + " can be sent");
-    }
-}
-
-Buffer Exchange::map_block(Rank from, std::uint64_t offset, std::uint64_t bytes, Shared* pinned) {
-    const store::PeerArena* const arena = network_.cluster().peer_arena(from);
-    const std::span<const std::byte> view = arena->view(offset, bytes);
-    if (view.size() != bytes) throw Error("a record names bytes outside of its sender's arena");
-    auto head = std::make_unique<PinnedHead>();
-    head->data = const_cast<std::byte*>(view.data());
-    head->bytes = bytes;
-    head->exchange = this;
-    head->shared = pinned;
-    head->dispose = &PinnedHead::let_go;
-    Lock lock(mutex_);
-    ++pinned->pins;
-    ++sums_.values_mapped;
-    lock.unlock();
-    return Buffer(head.release());
-}
-
-Arrived Exchange::read_form(Rank from, RecordReader& reader, Shared* pinned) {
-    Arrived arrived;
-    arrived.encoded = std::make_unique<Encoded>();
-    const bool mapped = network_.cluster().peer_arena(from) != nullptr && pinned != nullptr &&
-                        network_.transport().verb(from) == transport::Verb::map;
-    const auto block = [&]() -> Buffer {
-        const auto offset = reader.get<std::uint64_t>();
-        const auto bytes = reader.get<std::uint64_t>();
-        if (mapped) return map_block(from, offset, bytes, pinned);
-        Buffer buffer = detail::allocate_buffer(bytes);
-        arrived.parts.push_back({from, offset, {buffer.data(), bytes}});
-        return buffer;
-    };
-    const std::uint32_t blocks = reader.count(16);
-    for (std::uint32_t i = 0; i < blocks; ++i) arrived.encoded->attachments.push_back(block());
-    const std::uint32_t references = reader.count(sizeof(ObjectId) + 1);
-    for (std::uint32_t i = 0; i < references; ++i) {
-        arrived.encoded->references.push_back(adopt(reader));
-    }
-    if (reader.get<std::uint8_t>() != 0) {
-        arrived.encoded->stream_block = block();
-        arrived.encoded->stream_bytes = arrived.encoded->stream_block.size();
-    } else {
-        const std::span<const std::byte> stream = reader.bytes(reader.count(1));
-        arrived.encoded->stream.assign(stream.begin(), stream.end());
-    }
-    return arrived;
-}
-
-/// Arguments and inline results: what has blocks gets an object of its own that keeps them.
-void Exchange::put_encoded(const Encoded& encoded, Rank to, RecordWriter& writer) {
-    const bool blocks = !encoded.attachments.empty() || encoded.stream_block;
-    writer.put(static_cast<std::uint8_t>(blocks));
-    if (blocks) {
-        Object* const keeper = graph::new_object(1);
-        new (graph::make_place(*keeper, detail::type_info<detail::Nothing>)) detail::Nothing;
-        graph::complete(*keeper);
-        const CellPtr cell(keeper);
-        publish(*keeper);
-        auto kept = std::make_unique<Encoded>();
-        kept->attachments = encoded.attachments;
-        kept->stream_block = encoded.stream_block;
-        {
-            std::lock_guard guard(forms_mutex_);
-            keeper->shared.load()->published = std::move(kept);
-        }
-        describe(*keeper, to, writer);
-    }
-    write_form(encoded, to, writer);
-}
-
-Arrived Exchange::get_encoded(Rank from, RecordReader& reader) {
-    CellPtr block;
-    if (reader.get<std::uint8_t>() != 0) block = adopt(reader);
-    Arrived arrived = read_form(from, reader, block ? Object::of(*block).shared.load() : nullptr);
-    // Without pins of its own (fetched blocks) the keeper must outlive the transfer.
-    if (block && !arrived.parts.empty()) arrived.encoded->references.push_back(std::move(block));
-    return arrived;
-}
 
 void Exchange::pull(std::vector<Arrived::Part> parts, std::function<void(std::string_view)> done) {
     if (parts.empty()) return done({});
@@ -255,6 +82,12 @@ std::uint64_t Exchange::keep_copy(Object& object, std::unique_ptr<Encoded> form)
     owned_.emplace(serial, std::move(shared));
     ++sums_.copies;
     return serial;
+}
+
+void Exchange::drop_copy(Rank where, std::uint64_t copy) {
+    RecordWriter drop(Kind::drop);
+    drop.put(copy);
+    network_.send(where, drop);
 }
 
 void Exchange::set_location(Object& object, Rank where, std::uint64_t copy, std::uint64_t bytes) {
@@ -332,7 +165,7 @@ void Exchange::on_subscribe(Rank from, RecordReader& reader) {
     }
     Object& object = *shared->object;
     if (graph::state_of(object) == State::pending) {
-        shared->subscribers.push_back({from, value});
+        shared->subscribe(from, value);
         if (shared->watch.shared == nullptr) {
             shared->watch.shared = shared;
             shared->watch.exchange = this;
@@ -449,22 +282,31 @@ void Exchange::on_value(Rank from, RecordReader& reader) {
     if (shared == nullptr) {
         // Let go meanwhile; the references inside count all the same and are adopted to be let go.
         lock.unlock();
-        if (given) static_cast<void>(read_form(from, reader, nullptr));
+        if (given) static_cast<void>(read_fields(reader));
         return;
     }
     const bool was_fetched = std::exchange(shared->fetching, false);
     if (!was_fetched) ++shared->pins;  // an answer to a subscription: pin it while this goes on
     lock.unlock();
-    if (!given) {
-        graph::FailurePtr failure = get_failure(reader);
+    const auto refuse = [&](graph::FailurePtr failure) {
         CellPtr cell;
-        Lock again(mutex_);
-        if (shared->object != nullptr) cell = try_share_object(*shared->object);
-        again.unlock();
+        {
+            Lock again(mutex_);
+            if (shared->object != nullptr) cell = try_share_object(*shared->object);
+        }
         if (cell) graph::fail(Object::of(*cell), std::move(failure));
-        return unpin(*shared);
+        cell = {};
+        unpin(*shared);
+    };
+    if (!given) return refuse(get_failure(reader));
+    FormFields fields = read_fields(reader);
+    Arrived arrived;
+    try {
+        arrived = take_form(from, std::move(fields), shared);
+    } catch (const StoreFull&) {
+        return refuse(graph::failure_from_current_exception(
+            "the fetching of an object", static_cast<std::uint32_t>(index(network_.self()))));
     }
-    Arrived arrived = read_form(from, reader, shared);
     arrive(*shared, std::move(arrived));
 }
 

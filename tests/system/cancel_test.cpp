@@ -3,7 +3,9 @@
 // that it submitted. Method: tasks that end only when they are cancelled, and that leave a mark on
 // their rank when they begin and when they have been stopped.
 #include <atomic>
+#include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/checks.hpp"
@@ -30,6 +32,7 @@ int look() {
     }
     return 5;
 }
+int look_after(int) { return look(); }
 int wait_for_input(Ref<int> input) {
     Mark mark;
     return get(input);
@@ -150,6 +153,47 @@ void of_another_rank(unsigned rank) {
     await([&] { return sum_over_ranks<stopped_here>() == before + 1; }, "its end");
 }
 
+std::atomic<bool> opened{false};
+int when_opened() {
+    while (!opened) yield();
+    return 1;
+}
+/// Its child waits for an input that comes only when the parent has been cancelled.
+Ref<int> waiting_child;
+void parent_of_waiting(Ref<int> input) {
+    waiting_child = remote<use>(on((rank() + 1) % ranks()), input);
+    Mark mark;
+    run_until_cancelled();
+}
+void waiting_children(unsigned rank) {
+    opened = false;
+    const int before = sum_over_ranks<begun_here>(), ran_before = sum_over_ranks<ran_here>();
+    const Ref<int> input = remote<when_opened>(on(0));
+    const Ref<void> parent = remote<parent_of_waiting>(on(rank), input);
+    await([&] { return sum_over_ranks<begun_here>() == before + 1; }, "the begin of a parent");
+    cancel(parent);
+    thrown<Cancelled>([&] { get(parent); }, "get of the parent");
+    opened = true;
+    check_equal(get(input), 1, "the input that came late");
+    get(remote(on(rank), [] {
+        const Ref<int> child = std::exchange(waiting_child, {});
+        thrown<Cancelled>([&] { get(child); }, "get of the child of a cancelled task");
+    }));
+    check_equal(sum_over_ranks<ran_here>(), ran_before, "how many of the children ran");
+}
+
+/// Its rank is told to cancel it in the moment in which the task itself goes there.
+void on_its_way(unsigned rank) {
+    for (int round = 0; round < 200; ++round) {
+        const Ref<int> task = remote<look_after>(on(rank), remote<use>(on(0), round));
+        cancel(task);
+        try {
+            check_equal(get(task, std::chrono::seconds(60)), 5, "what saw that it was cancelled");
+        } catch (const Cancelled&) {
+        }
+    }
+}
+
 /// Calls of an actor: one whose input never comes, one behind it, one behind a long one.
 void calls(unsigned rank) {
     const int before = sum_over_ranks<ran_here>();
@@ -178,6 +222,8 @@ int driver(Job& job) {
         many(rank);
         at_its_start(rank);
         recursive(rank);
+        waiting_children(rank);
+        if (rank != 0) on_its_way(rank);
         of_another_rank(rank);
         calls(rank);
     }

@@ -125,6 +125,29 @@ void bad_ones() {
                        "a bundle of a group that went");
 }
 
+std::atomic<bool> opened{false};
+int when_opened() {
+    while (!opened) yield();
+    return 1;
+}
+/// The group of a task goes while the task waits for its input.
+void gone_before_the_input() {
+    auto group = std::make_unique<PlacementGroup>(
+        std::vector<Resources>(ranks(), Resources{{"cpus", 1}}), Strategy::strict_spread);
+    get(group->ready());
+    const Ref<int> input = remote<when_opened>({.cpus = 0, .placement = Placement::on_rank(0)});
+    std::vector<Ref<int>> tasks;
+    for (unsigned i = 0; i < ranks(); ++i) {
+        tasks.push_back(remote<hold>({.placement = group->bundle(i)}, input));
+    }
+    group.reset();
+    opened = true;
+    for (const auto& task : tasks) {
+        check_contains(thrown<Infeasible>([&] { get(task); }, "a task whose group went"), "gone",
+                       "why it cannot run");
+    }
+}
+
 int driver(Job& job) {
     check_equal(workers(), 4U, "the number of workers");
     layouts();
@@ -132,6 +155,7 @@ int driver(Job& job) {
     all_or_nothing();
     two_at_once();
     bad_ones();
+    gone_before_the_input();
     // All was given back.
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         TaskOptions all = on(rank);

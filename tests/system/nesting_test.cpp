@@ -92,11 +92,26 @@ void many_wait(unsigned rank) {
     check_equal(sum, static_cast<long>(waiting_at_once), "the sum of tasks that waited");
 }
 
+/// Submits the next one and is over: nothing of it may be kept by those that follow.
+std::atomic<bool> chain_ended{false};
+void link(int left) {
+    if (left == 0) {
+        chain_ended = true;
+        return;
+    }
+    static_cast<void>(remote<link>(left - 1));
+}
+void endless_chain() {
+    static_cast<void>(remote<link>(on(0), 300'000));
+    await([] { return chain_ended.load(); }, "the end of a chain of tasks");
+}
+
 int driver(Job& job) {
     check_equal(get(remote<fib>(18)), 2584L, "fib(18)");
     check_equal(get(remote<fib_spread>(14)), 377L, "fib(14) over the ranks");
     check_equal(get(remote<deep>(on(job.ranks - 1), 500)), 500, "a recursion over the ranks");
     check_equal(get(remote<deep_here>(2000)), 2000, "a deep recursion");
+    if (job.ranks == 1) endless_chain();
     many_wait(0);
     many_wait(job.ranks - 1);
     for (unsigned rank = 0; rank < job.ranks; ++rank) {

@@ -181,6 +181,16 @@ void many_puts() {
     get(readers);
 }
 
+/// Lies in no rank's store, so each task that gets it by value has a copy of its own in there.
+Array<std::uint64_t> made_before_the_job;
+void copied_for_each_task(unsigned reader) {
+    std::vector<Ref<void>> readers;
+    for (int i = 0; i < 100; ++i) {
+        readers.push_back(remote<check_array>(on(reader), made_before_the_job, 3UL, 20'000UL));
+    }
+    get(readers);
+}
+
 int driver(Job& job) {
     const bool mapped = job.arguments.size() > 1 && job.arguments[1] == "mapped";
     for (unsigned maker = 0; maker < job.ranks; ++maker) {
@@ -189,6 +199,7 @@ int driver(Job& job) {
         arrays(maker, reader);
         if (mapped) same_memory(maker, reader);
         containers(maker);
+        copied_for_each_task(reader);
     }
     many_puts();
     thrown<BadInput>([] { Array<char>(std::vector<std::size_t>(9, 1)); }, "9 dimensions");
@@ -197,4 +208,7 @@ int driver(Job& job) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }
+int main(int argc, char** argv) {
+    made_before_the_job = make_array(3, 20'000);
+    return mobula::run(argc, argv, driver);
+}

@@ -4,10 +4,14 @@
 // while the driver lets go of its own. For freeing, instances of a class are counted on each rank,
 // and Arrays are made that fill most of each rank's store: they fit only when nothing was left.
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "support/checks.hpp"
@@ -241,6 +245,53 @@ void let_go_while_encoded(unsigned rank) {
     check_equal(get(remote<value_in>(on(rank), ref)), 7, "what let a Ref go while it was encoded");
 }
 
+/// Submits a task whose argument has a block, while it is encoded.
+struct Busy {
+    unsigned helper = 0;
+    Array<char> bytes;
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(helper, bytes);
+        if (Archive::is_saving::value) {
+            static_cast<void>(remote<last_byte>(on(helper), make_bytes(100'000)));
+        }
+    }
+};
+std::size_t size_of(const Busy& busy) { return busy.bytes.size(); }
+void submit_while_encoded(unsigned rank) {
+    const auto busy = put(Busy{rank, make_bytes(2000)});
+    check_equal(get(remote<size_of>(on(rank), busy)), 2000U, "what submitted while it was encoded");
+}
+
+/// The other results of a task of which one cannot be encoded.
+struct Unwritable {
+    template <class Archive>
+    void serialize(Archive&) {
+        if (Archive::is_saving::value) throw std::runtime_error("not to be written");
+    }
+};
+std::tuple<Unwritable, Counted, Ref<Counted>> half(std::size_t bytes) {
+    return {Unwritable{}, Counted(1, bytes), put(Counted(2))};
+}
+void half_of_the_results(unsigned rank) {
+    for (const std::size_t bytes : {10UL, 100'000UL}) {
+        const auto [bad, good, ref] = remote<half>(on(rank), bytes);
+        thrown<TaskError>([&] { get(bad); }, "a result that cannot be encoded");
+    }
+}
+
+/// Lets an object go that is on its way here.
+void peek(Ref<Counted> ref) {
+    try {
+        get(ref, std::chrono::seconds(0));
+    } catch (const Timeout&) {
+    }
+}
+void let_go_while_fetched(unsigned rank) {
+    const Ref<Counted> far = remote<make>(on((rank + 1) % ranks()), 1, 100'000UL);
+    for (int i = 0; i < 200; ++i) get(remote<peek>(on(rank), far));
+}
+
 int driver(Job& job) {
     const std::size_t store_bytes = std::stoul(job.arguments.at(1));
     for (unsigned first = 0; first < job.ranks; ++first) {
@@ -261,6 +312,12 @@ int driver(Job& job) {
     all_freed("a long chain");
     for (unsigned rank = 0; rank < job.ranks; ++rank) let_go_while_encoded(rank);
     all_freed("a Ref was let go while a value was encoded");
+    for (unsigned rank = 0; rank < job.ranks; ++rank) {
+        submit_while_encoded(rank);
+        if (rank != 0) half_of_the_results(rank);
+        let_go_while_fetched(rank);
+    }
+    all_freed("values were given up");
     arrays_freed(store_bytes);
     return 0;
 }
