@@ -181,12 +181,14 @@ void many_puts() {
     get(readers);
 }
 
-/// Lies in no rank's store, so each task that gets it by value has a copy of its own in there.
-Array<std::uint64_t> made_before_the_job;
+/// They lie in no rank's store, so each task that gets one by value has a copy of its own in there.
+std::vector<Array<std::uint64_t>> made_before_the_job;
 void copied_for_each_task(unsigned reader) {
     std::vector<Ref<void>> readers;
-    for (int i = 0; i < 100; ++i) {
-        readers.push_back(remote<check_array>(on(reader), made_before_the_job, 3UL, 20'000UL));
+    for (std::uint64_t i = 0; i < 1000; ++i) {
+        const std::uint64_t seed = i % made_before_the_job.size();
+        readers.push_back(
+            remote<check_array>(on(reader), made_before_the_job[seed], seed, 20'000UL));
     }
     get(readers);
 }
@@ -209,6 +211,6 @@ int driver(Job& job) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    made_before_the_job = make_array(3, 20'000);
+    for (std::uint64_t i = 0; i < 8; ++i) made_before_the_job.push_back(make_array(i, 20'000));
     return mobula::run(argc, argv, driver);
 }
