@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <functional>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -22,6 +25,7 @@ public:
         const int priority = task.extra == nullptr ? 0 : task.extra->options.priority;
         std::lock_guard guard(lock_);
         (priority == 0 ? usual_ : others_[priority]).push(task);
+        if (priority > best()) best_.store(priority, std::memory_order_relaxed);
         size_.store(size_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     }
 
@@ -38,6 +42,7 @@ public:
         if (task != nullptr) {
             size_.store(size_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
         }
+        note_best();
         return task;
     }
 
@@ -53,6 +58,7 @@ public:
             (take ? removed : kept).push(*task);
         }
         usual_ = kept;
+        note_best();
         size_.store(size_.load(std::memory_order_relaxed) - taken, std::memory_order_relaxed);
         return removed.first();
     }
@@ -60,6 +66,9 @@ public:
     [[nodiscard]] std::size_t size() const noexcept {
         return size_.load(std::memory_order_relaxed);
     }
+    /// The priority of the task that pop() would give, or `nothing`.
+    [[nodiscard]] int best() const noexcept { return best_.load(std::memory_order_relaxed); }
+    static constexpr int nothing = std::numeric_limits<int>::min();
     /// As seen after every push that happened before; for whoever is about to sleep.
     [[nodiscard]] bool empty() {
         std::lock_guard guard(lock_);
@@ -67,6 +76,12 @@ public:
     }
 
 private:
+    void note_best() noexcept {
+        int best = usual_.empty() ? nothing : 0;
+        if (!others_.empty()) [[unlikely]]
+            best = std::max(best, others_.begin()->first);
+        if (best != this->best()) best_.store(best, std::memory_order_relaxed);
+    }
     Task* pop_with_priorities() noexcept {
         auto best = others_.begin();  // sorted from the highest priority down
         if (best->first < 0 && !usual_.empty()) return usual_.pop();
@@ -79,6 +94,7 @@ private:
     graph::TaskList usual_;
     std::map<int, graph::TaskList, std::greater<>> others_;
     std::atomic<std::size_t> size_{0};
+    std::atomic<int> best_{nothing};
 };
 
 /// Tasks that a worker made ready itself: it takes the newest, because their data is warm and

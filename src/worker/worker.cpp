@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/worker.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <mobula/error.hpp>
@@ -133,16 +134,29 @@ Fiber* Worker::next_resumed() noexcept {
 
 Task* Worker::next_task() noexcept {
     if (team_.stopping()) return nullptr;  // what was not begun is dropped
-    if (until_shared_ != 0) {
+    // All in the deques has the usual priority, 0.
+    const int best = std::max(team_.fixed_.best(), team_.ready_.best());
+    if (best <= 0 && until_shared_ != 0) {
         --until_shared_;
         if (Task* const task = deque.pop_newest()) return task;
     }
     until_shared_ = own_tasks_in_a_row;
-    fixed_first_ = !fixed_first_;
-    if (Task* const task = (fixed_first_ ? team_.fixed_ : team_.ready_).pop()) return task;
-    if (Task* const task = (fixed_first_ ? team_.ready_ : team_.fixed_).pop()) return task;
+    if (best < 0) {
+        if (Task* const task = deque.pop_newest()) return task;
+        if (Task* const task = team_.steal(*this)) return task;
+        return next_shared();
+    }
+    if (Task* const task = next_shared()) return task;
     if (Task* const task = deque.pop_newest()) return task;
     return team_.steal(*this);
+}
+
+/// From the queue whose next task has the higher priority, else from both in turn.
+Task* Worker::next_shared() noexcept {
+    const int fixed = team_.fixed_.best(), ready = team_.ready_.best();
+    fixed_first_ = fixed == ready ? !fixed_first_ : fixed > ready;
+    if (Task* const task = (fixed_first_ ? team_.fixed_ : team_.ready_).pop()) return task;
+    return (fixed_first_ ? team_.ready_ : team_.fixed_).pop();
 }
 
 void Worker::after_task() noexcept {

@@ -47,6 +47,7 @@ private:
     void fall_asleep();
     void after_task() noexcept;
     [[nodiscard]] Task* next_task() noexcept;
+    [[nodiscard]] Task* next_shared() noexcept;
     [[nodiscard]] Fiber* next_resumed() noexcept;
     [[nodiscard]] bool anything_to_do();
     [[nodiscard]] Fiber& fiber_for_the_loop();

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: every way to submit a task and to take its results works, wherever the task runs. Method:
 // small functions with known answers; each case is asked for on each rank in turn.
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -140,17 +142,29 @@ void retries(unsigned rank) {
                 30, "the argument of the third attempt");
 }
 
+std::vector<int> order;
+void note(int priority) { order.push_back(priority); }
+/// Keeps the rank's only worker while the tasks queue up behind it, those placed here and others.
+std::vector<Ref<void>> queue_up(std::vector<int> priorities) {
+    order.clear();
+    std::vector<Ref<void>> tasks;
+    for (const int priority : priorities) {
+        TaskOptions placed = on(rank());
+        placed.priority = priority;
+        tasks.push_back(remote<note>(placed, priority));
+        if (ranks() == 1) tasks.push_back(remote<note>({.priority = priority}, priority));
+    }
+    return tasks;
+}
+std::vector<int> order_here() { return order; }
+
 void priorities(unsigned rank) {
-    // One worker's time is held while tasks queue up; those of high priority must not come last.
-    TaskOptions urgent = on(rank);
-    urgent.priority = 10;
-    urgent.name = "urgent";
-    std::vector<Ref<int>> all;
-    for (int i = 0; i < 50; ++i) all.push_back(remote<add>(on(rank), i, 0));
-    all.push_back(remote<add>(urgent, 50, 0));
-    int sum = 0;
-    for (const int value : get(all)) sum += value;
-    check_equal(sum, 50 * 51 / 2, "the sum of all tasks whatever their priority");
+    if (get(remote<workers>(on(rank))) != 1) return;  // several workers have no common order
+    get(get(remote<queue_up>(on(rank), std::vector<int>{0, -3, 10, 0, 3, 10, -3, 0, 3})));
+    const std::vector<int> order = get(remote<order_here>(on(rank)));
+    check_equal(order.size(), ranks() == 1 ? 18U : 9U, "how many tasks ran");
+    check(std::is_sorted(order.begin(), order.end(), std::greater<>()),
+          "tasks of a lower priority ran before others");
 }
 
 void anywhere() {

@@ -8,7 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -289,6 +291,34 @@ TEST(team, ends_after_all_that_was_suspended_has_ended) {
         running.stop();
         EXPECT_EQ(ended.load(), tasks);
     }
+}
+
+// Whichever queue they are in: bound to the rank, free to go, or made ready by the worker itself.
+TEST(team, takes_the_higher_priority_first) {
+    RunningTeam running(settings(1));
+    Semaphore done{0};
+    std::vector<int> order;
+    const std::vector<int> priorities = {0, -5, 5, 0, -1, 7, 5, 0, 7, -5, 100, 0};
+    const auto job = [&](int priority) -> Task& {
+        Task& task = make_job([&, priority] {
+            order.push_back(priority);
+            if (order.size() == 3 * priorities.size()) done.release();
+        });
+        if (priority != 0) graph::extra_of(task).options.priority = priority;
+        return task;
+    };
+    running.team.push(make_job([&] {
+        for (const int priority : priorities) {
+            Task& bound = job(priority);
+            bound.bound = true;
+            running.team.push(bound);
+            running.team.push(job(priority));
+            running.team.push_next(job(priority));
+        }
+    }));
+    expect_soon(done, "the last task");
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end(), std::greater<>()))
+        << ::testing::PrintToString(order);
 }
 
 TEST(team, drops_what_was_not_begun_when_it_stops) {
