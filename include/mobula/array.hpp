@@ -19,9 +19,9 @@ namespace mobula {
 /// copied on one node: `get` gives a view of the bytes where they lie, on the same node straight
 /// in the peer's memory. Copies share the bytes.
 ///
-/// Elements can be written through `mutable_data()` by whoever made the array, until it is given
-/// away (put, argument, result); from then on it is read-only, as every object. A view keeps its
-/// object pinned. Reentrant.
+/// Elements can be written through `mutable_data()` by who has them alone: whoever made the array,
+/// until it is copied or given away (put, argument, result), or who got the last there is of it.
+/// As an object it is read-only, as every object. A view keeps its object pinned. Reentrant.
 template <class T>
     requires std::is_trivially_copyable_v<T> && (!detail::Address<T>)
 class Array {
@@ -69,8 +69,16 @@ public:
     /// Bytes of the elements.
     [[nodiscard]] std::size_t weight() const noexcept { return size() * sizeof(T); }
 
-    /// Only for whoever made the array, before it was given away.
-    [[nodiscard]] T* mutable_data() noexcept { return reinterpret_cast<T*>(buffer_.data()); }
+    /// Throws BadInput where others have these bytes too, or another rank lent them; `copy_of`
+    /// makes an array of one's own. The pointer must not be used after the array was given away.
+    [[nodiscard]] T* mutable_data() {
+        if (buffer_ && !buffer_.writable()) {
+            throw BadInput(
+                "an Array that was copied or given away can only be read; "
+                "Array::copy_of makes one that can be written");
+        }
+        return reinterpret_cast<T*>(buffer_.data());
+    }
 
     void save(OutputArchive& archive) const {
         detail::Writer& writer = archive.writer();

@@ -134,6 +134,7 @@ Buffer Exchange::map_block(Rank from, std::uint64_t offset, std::uint64_t bytes,
     auto head = std::make_unique<PinnedHead>();
     head->data = const_cast<std::byte*>(view.data());
     head->bytes = bytes;
+    head->lent = true;
     head->exchange = this;
     head->shared = pinned;
     head->dispose = &PinnedHead::let_go;

@@ -181,6 +181,34 @@ void many_puts() {
     get(readers);
 }
 
+bool writable(Array<std::uint64_t>& array) {
+    try {
+        array.mutable_data()[0] = 0;
+    } catch (const BadInput&) {
+        return false;
+    }
+    return true;
+}
+bool writable_input(Array<std::uint64_t> array) { return writable(array); }
+/// Nobody changes an object through the Array that he got of it, wherever it lies and travels.
+void read_only(unsigned maker, unsigned reader) {
+    for (const std::size_t size : {10UL, 50'000UL}) {
+        const auto object = remote<make_array>(on(maker), 4UL, size);
+        Array<std::uint64_t> got = get(object);
+        const std::string text = thrown<BadInput>([&] { static_cast<void>(got.mutable_data()); },
+                                                  "writing what get gave of an object");
+        check_contains(text, "copy_of", "what to do instead");
+        if (reader == maker) {
+            check(!get(remote<writable_input>(on(reader), object)), "an input can be written");
+        }
+        Array<std::uint64_t> own = Array<std::uint64_t>::copy_of(got.span());
+        check(writable(own), "a copy of one's own cannot be written");
+        const auto given = put(own);
+        check(!writable(own), "what was put can be written by who put it");
+        check_array(get(object), 4, size);
+    }
+}
+
 /// They lie in no rank's store, so each task that gets one by value has a copy of its own in there.
 std::vector<Array<std::uint64_t>> made_before_the_job;
 void copied_for_each_task(unsigned reader) {
@@ -201,6 +229,8 @@ int driver(Job& job) {
         arrays(maker, reader);
         if (mapped) same_memory(maker, reader);
         containers(maker);
+        read_only(maker, reader);
+        read_only(maker, maker);
         copied_for_each_task(reader);
     }
     many_puts();

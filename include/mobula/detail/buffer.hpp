@@ -13,6 +13,7 @@ struct BufferHead {
     std::atomic<std::uint32_t> references{1};
     std::byte* data = nullptr;
     std::size_t bytes = 0;
+    bool lent = false;  ///< they are another rank's, and can only be read
     /// Frees the block and this head.
     void (*dispose)(BufferHead*) noexcept = nullptr;
 };
@@ -42,8 +43,10 @@ public:
     [[nodiscard]] std::byte* data() const noexcept { return head_ ? head_->data : nullptr; }
     [[nodiscard]] std::size_t size() const noexcept { return head_ ? head_->bytes : 0; }
     explicit operator bool() const noexcept { return head_ != nullptr; }
-    [[nodiscard]] bool unique() const noexcept {
-        return head_ != nullptr && head_->references.load(std::memory_order_acquire) == 1;
+    /// Whether nobody else has the block.
+    [[nodiscard]] bool writable() const noexcept {
+        return head_ != nullptr && !head_->lent &&
+               head_->references.load(std::memory_order_acquire) == 1;
     }
 
 private:
