@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -17,6 +18,7 @@
 
 #include "base/log.hpp"
 #include "native/devices.hpp"
+#include "native/launcher.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/output.hpp"
 #include "runtime/status.hpp"
@@ -168,14 +170,25 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
 }  // namespace
 
 int run(int argc, char** argv, int (*driver)(Job&)) {
-    std::string status_file;
+    // Before the ranks meet, all of them say the same: one says it for all.
+    const bool speaks = native::launched_as_first();
+    Options options;
     try {
-        Options options = Options::read(argc, argv);
-        status_file = options.status_file;
-        if (options.help_wanted) {
-            std::fputs(Options::help().c_str(), stdout);
-            return 0;
-        }
+        options = Options::read(argc, argv);
+    } catch (const BadInput& error) {
+        if (!speaks) native::leave_word_to_first(bad_input);
+        std::fprintf(stderr, "mobula: %s\n", error.what());
+        // The settings are not to be had, and the launcher waits for a word all the same.
+        const char* const file = std::getenv("MOBULA_STATUS_FILE");
+        runtime::write_status(file == nullptr ? "" : file, bad_input, error.what());
+        return bad_input;
+    }
+    if (options.help_wanted) {
+        if (speaks) std::fputs(Options::help().c_str(), stdout);
+        return 0;
+    }
+    const std::string status_file = options.status_file;
+    try {
         return run_engine(options, argc, argv, driver);
     } catch (const BadInput& error) {
         std::fprintf(stderr, "mobula: %s\n", error.what());

@@ -143,6 +143,11 @@ class Job:
         if not re.search(pattern, self.output):
             self.fail(f'nothing it printed is like {pattern}')
 
+    def check_said_once(self, pattern):
+        self.reader.join(patience(END_SECONDS))
+        if (times := len(re.findall(pattern, self.output))) != 1:
+            self.fail(f'said {times} times, and not once, what is like {pattern}')
+
     def check_code(self, code):
         self.mpirun.wait(patience(END_SECONDS))  # gone from /proc is not yet reaped
         if self.mpirun.returncode != code:
@@ -263,7 +268,8 @@ def unknown_variable(job, ranks):
     """A mistyped variable stops the job before it begins."""
     job.wait_until_gone(READY_SECONDS)
     job.check_code(2)
-    job.check_output('mobula: .*MOBULA_WORKRES')
+    job.check_said_once('MOBULA_WORKRES')
+    job.check_status(2, 'MOBULA_WORKRES')
     if job.ready.is_set():
         job.fail('ran in spite of an unknown variable')
 
@@ -271,7 +277,19 @@ def unknown_variable(job, ranks):
 def bad_value(job, ranks):
     job.wait_until_gone(READY_SECONDS)
     job.check_code(2)
-    job.check_output('mobula: .*(MOBULA_GPUS|gpus)')
+    job.check_said_once('mobula: .*MOBULA_GPUS')
+    job.check_status(2, 'MOBULA_GPUS')
+
+
+def engine_help(job, ranks):
+    """The list of settings, once for all ranks, and nothing is run."""
+    job.wait_until_gone(READY_SECONDS)
+    job.check_code(0)
+    job.check_said_once('Settings of the engine')
+    job.check_said_once(r'--mobula-heartbeat-ms=\.\.\.\n +time between .*\n'
+                        r' +a time in whole milliseconds.*; default: 200 ms')
+    if job.ready.is_set():
+        job.fail('ran although it was only asked for help')
 
 
 # What the program is told, the variables, and whether mpirun is asked to bear a rank's death.
@@ -290,6 +308,7 @@ WAYS = {
     circle: (['circle'], {'MOBULA_STALL_SECONDS': '1', 'MOBULA_STALL_ABORT': 'yes'}, False),
     unknown_variable: (['leave'], {'MOBULA_WORKRES': '2'}, False),
     bad_value: (['leave'], {'MOBULA_GPUS': 'many'}, False),
+    engine_help: (['leave', '--mobula-help'], {}, False),
 }
 
 
