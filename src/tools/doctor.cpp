@@ -14,6 +14,7 @@
 #include <mobula/mobula.hpp>
 
 #include "native/hdf5.hpp"
+#include "native/launcher.hpp"
 #include "runtime/describe.hpp"
 #include "tools/report.hpp"
 
@@ -73,6 +74,10 @@ int main(int argc, char** argv) {
                        "print what each rank sees: node, CPUs, GPUs, how it reaches the others, "
                        "libraries, limits and settings")
         ->footer("The engine's own settings are taken too; --mobula-help lists them.");
+    app.failure_message([](const CLI::App*, const CLI::Error& error) {
+        return std::string("mobula: ") + error.what() +
+               "; say `mobula doctor`, or `mobula --help` for what it can do\n";
+    });
     std::vector<std::string> own;
     bool engine_help = false;
     for (int i = argc - 1; i > 0; --i) {
@@ -84,7 +89,13 @@ int main(int argc, char** argv) {
         try {
             app.parse(own);
         } catch (const CLI::ParseError& error) {
-            return app.exit(error) == 0 ? 0 : 2;
+            const bool asked = error.get_exit_code() == 0;  // for help or the version
+            if (mobula::native::launched_as_first()) {
+                app.exit(error);
+            } else if (!asked) {
+                mobula::native::leave_word_to_first(2);
+            }
+            return asked ? 0 : 2;
         }
     }
     return mobula::run(argc, argv, doctor);
