@@ -96,7 +96,8 @@ constexpr std::array rows{
     other("stall_abort", &Options::stall_abort, Form::yes_no, "yes or no",
           "end the job after that print"),
     other("forward_output", &Options::forward_output, Form::yes_no, "yes or no",
-          "bring what tasks print on other ranks to the driver's terminal, line by line"),
+          "bring what tasks print to stdout on other ranks to the driver's terminal, in whole "
+          "lines with the rank in front; stderr stays where the launcher puts it"),
     other("status_file", &Options::status_file, Form::path, "a path",
           "a file in which the driver's rank leaves \"exit <code>\" at the end; empty: none"),
     number("exit_wait_s", &Options::exit_wait_s, Form::seconds, 0, 3600,

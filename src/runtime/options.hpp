@@ -77,8 +77,9 @@ struct Options {
     double stall_seconds = 30;
     /// Ends the job after that print with exit code 1.
     bool stall_abort = false;
-    /// Brings what tasks print on other ranks to the driver's terminal, line by line and with the
-    /// rank in front. Off: it goes where the launcher puts it.
+    /// Brings what tasks print to stdout on other ranks to the driver's terminal, line by line and
+    /// with the rank in front. Off: it goes where the launcher puts it, as stderr always does: what
+    /// a rank says there when it dies, nobody could pass on any more.
     bool forward_output = true;
     /// A file in which the driver's rank leaves "exit <code>" at the end. Empty: none.
     std::string status_file = {};

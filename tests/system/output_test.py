@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What tasks print to stdout on any rank arrives at the driver's terminal once, in order, in whole
+lines and with the rank in front; what they print to stderr arrives too.
+
+usage: output_test.py LAUNCH RANKS PROGRAM
+"""
+import re
+import subprocess
+import sys
+
+LAUNCH, RANKS, PROGRAM = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+LINES = 500
+FILLING = 'x' * 700
+
+
+def expected(rank):
+    lines = [f'whole of {rank}: line {i} {FILLING}.' for i in range(LINES)]
+    lines += [f'by hand of {rank}', f'child of {rank}']
+    if rank != 0:
+        lines += [f'halves of {rank}: line {i} begins and ends' for i in range(LINES)]
+        lines += [f'halves of {rank}: no end']
+    return lines
+
+
+def main():
+    done = subprocess.run([LAUNCH, str(RANKS), PROGRAM, str(LINES)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    arrived = {rank: [] for rank in range(RANKS)}
+    for line in done.stdout.splitlines():
+        prefixed = re.fullmatch(r'\[rank (\d+)\] (.*)', line)
+        arrived[int(prefixed[1]) if prefixed else 0].append(prefixed[2] if prefixed else line)
+    for rank in range(RANKS):
+        got, want = arrived[rank], expected(rank)
+        for number, (one, other) in enumerate(zip(got, want)):
+            assert one == other, f'rank {rank}, line {number}: {one!r} instead of {other!r}'
+        assert len(got) == len(want), f'rank {rank}: {len(got)} lines instead of {len(want)}'
+    for rank in range(RANKS):
+        assert done.stderr.count(f'stderr of {rank}\n') == 1, (rank, done.stderr)
+    print(f'all lines of {RANKS} ranks are whole')
+
+
+main()
