@@ -3,6 +3,7 @@
 // in one graph, and handles, names and pools work from every rank. Method: actors that record what
 // they were given, placed on each rank in turn.
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -215,9 +216,34 @@ public:
     }
     int done() const { return done_; }
 
+    /// Does not end before it is cancelled, or its actor is killed.
+    int stay() {
+        ++begun;
+        return run_until_cancelled();
+    }
+    static inline std::atomic<int> begun{0};
+
 private:
     int done_ = 0;
 };
+int begun_here() { return Worker::begun.load(); }
+
+/// An actor that is busy gets nothing while others are idle.
+void pool_with_a_busy_one(unsigned rank) {
+    std::vector<Actor<Worker>> actors;
+    for (unsigned i = 0; i < 3; ++i) actors.push_back(spawn<Worker>(at((rank + i) % ranks())));
+    const int before = get(remote<begun_here>(on(rank)));
+    ActorPool<Worker, int> pool(actors);
+    pool.submit<&Worker::stay>();  // to the first
+    await([&] { return get(remote<begun_here>(on(rank))) == before + 1; }, "a method that stays");
+    for (int i = 0; i < 50; ++i) pool.submit<&Worker::square>(i);
+    for (int i = 0; i < 50; ++i) get(*pool.next());
+    check_equal(get(actors[1].call<&Worker::done>()) + get(actors[2].call<&Worker::done>()), 50,
+                "what the idle actors of a pool did");
+    kill(actors[0]);
+    thrown<ActorDied>([&] { get(*pool.next()); }, "the method of the busy actor, which was killed");
+    check(!pool.next(), "a pool that is done has another result");
+}
 
 void pools(unsigned rank) {
     std::vector<Actor<Worker>> actors;
@@ -264,6 +290,7 @@ int driver(Job& job) {
         graphs(rank);
         names(rank);
         pools(rank);
+        pool_with_a_busy_one(rank);
     }
     many(job.ranks - 1);
     return 0;

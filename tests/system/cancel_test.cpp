@@ -182,6 +182,29 @@ void waiting_children(unsigned rank) {
     check_equal(sum_over_ranks<ran_here>(), ran_before, "how many of the children ran");
 }
 
+/// Keeps the Ref of a task that it submitted, and runs until it is cancelled.
+Ref<int> kept_child;
+void parent_that_keeps(unsigned at) {
+    kept_child = remote<spin>(on(at));
+    Mark mark;
+    run_until_cancelled();
+}
+/// What a cancelled task submitted goes on, when that was not asked for.
+void not_recursive(unsigned rank) {
+    const int before = sum_over_ranks<begun_here>(), over = sum_over_ranks<stopped_here>();
+    const Ref<void> parent = remote<parent_that_keeps>(on(rank), (rank + 1) % ranks());
+    await([&] { return sum_over_ranks<begun_here>() == before + 2; }, "a parent and its child");
+    cancel(parent, false);
+    thrown<Cancelled>([&] { get(parent); }, "get of a parent that was cancelled alone");
+    await([&] { return sum_over_ranks<stopped_here>() == over + 1; }, "the end of the parent");
+    const Ref<int> child = get(remote(on(rank), [] { return std::exchange(kept_child, {}); }));
+    thrown<Timeout>([&] { get(child, std::chrono::milliseconds(20)); }, "the child, which goes on");
+    check_equal(sum_over_ranks<stopped_here>(), over + 1, "how many have ended");
+    cancel(child);
+    thrown<Cancelled>([&] { get(child); }, "get of the child after its own cancelling");
+    await([&] { return sum_over_ranks<stopped_here>() == over + 2; }, "the end of the child");
+}
+
 /// Its rank is told to cancel it in the moment in which the task itself goes there.
 void on_its_way(unsigned rank) {
     for (int round = 0; round < 200; ++round) {
@@ -223,6 +246,7 @@ int driver(Job& job) {
         at_its_start(rank);
         recursive(rank);
         waiting_children(rank);
+        not_recursive(rank);
         if (rank != 0) on_its_way(rank);
         of_another_rank(rank);
         calls(rank);

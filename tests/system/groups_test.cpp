@@ -51,6 +51,36 @@ void layouts() {
     check_equal(get(guest.call<&Guest::where>()), at[0], "the rank of an actor in a bundle");
 }
 
+/// The strategies that are wishes: kept while there is room, and no reason to refuse.
+void wishes() {
+    {
+        const PlacementGroup packed(std::vector<Resources>(4, Resources{{"cpus", 1}}),
+                                    Strategy::pack);
+        get(packed.ready());
+        const std::vector<unsigned> at = ranks_of(packed, 4);
+        check_equal(std::set<unsigned>(at.begin(), at.end()).size(), std::size_t{1},
+                    "the ranks of a packed group that one rank holds");
+    }
+    {
+        // More than one rank has, so that all are needed; strictly packed it could never be.
+        const PlacementGroup packed(std::vector<Resources>(ranks(), Resources{{"cpus", 3}}),
+                                    Strategy::pack);
+        get(packed.ready());
+        const std::vector<unsigned> at = ranks_of(packed, ranks());
+        check_equal(std::set<unsigned>(at.begin(), at.end()).size(), std::size_t{ranks()},
+                    "the ranks of a packed group that needs all");
+    }
+    // Two on each rank; strictly spread it could never be.
+    const PlacementGroup spread(std::vector<Resources>(2 * ranks(), Resources{{"cpus", 1}}),
+                                Strategy::spread);
+    get(spread.ready());
+    std::vector<unsigned> at = ranks_of(spread, 2 * ranks());
+    std::sort(at.begin(), at.end());
+    for (unsigned i = 0; i < at.size(); ++i) {
+        check_equal(at[i], i / 2, "the rank of bundle " + std::to_string(i) + " of a spread group");
+    }
+}
+
 void gpus_of_bundles() {
     const PlacementGroup group({{{"cpus", 1}, {"gpus", 1}}, {{"cpus", 1}, {"gpus", 1}}},
                                Strategy::strict_pack);
@@ -151,6 +181,7 @@ void gone_before_the_input() {
 int driver(Job& job) {
     check_equal(workers(), 4U, "the number of workers");
     layouts();
+    wishes();
     gpus_of_bundles();
     all_or_nothing();
     two_at_once();

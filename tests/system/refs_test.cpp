@@ -292,6 +292,20 @@ void let_go_while_fetched(unsigned rank) {
     for (int i = 0; i < 200; ++i) get(remote<peek>(on(rank), far));
 }
 
+/// A view keeps its object after the last Ref went, a small one as one that was fetched.
+void viewed(unsigned rank) {
+    for (const std::size_t bytes : {0UL, 100'000UL}) {
+        const View<Counted> own = view(put(Counted(4, bytes)));
+        const View<Counted> far = view(remote<make>(on(rank), 5, bytes));
+        for (unsigned other = 0; other < ranks(); ++other) {
+            get(remote<value_of>(on(other), remote<make>(on(other), 6, bytes)));
+        }
+        check(own->value == 4 && own->padding.size() == bytes, "an own object that was viewed");
+        check(far->value == 5 && far->padding == std::string(bytes, 'p'), "a remote one");
+        check(alive_here() >= 2, "what is viewed was freed");
+    }
+}
+
 int driver(Job& job) {
     const std::size_t store_bytes = std::stoul(job.arguments.at(1));
     for (unsigned first = 0; first < job.ranks; ++first) {
@@ -316,6 +330,7 @@ int driver(Job& job) {
         submit_while_encoded(rank);
         if (rank != 0) half_of_the_results(rank);
         let_go_while_fetched(rank);
+        viewed(rank);
     }
     all_freed("values were given up");
     arrays_freed(store_bytes);
