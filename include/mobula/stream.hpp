@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -51,5 +52,18 @@ public:
 private:
     detail::CellPtr cell_;
 };
+
+namespace detail {
+template <class T>
+inline constexpr bool never = false;
+}  // namespace detail
+
+/// There only to say why it cannot be.
+template <class T>
+void get(const Stream<T>&, std::optional<std::chrono::nanoseconds> = std::nullopt) {
+    static_assert(detail::never<T>,
+                  "mobula: get(stream): a stream is many objects; take each by next() or in a loop "
+                  "over the stream, and get that one");
+}
 
 }  // namespace mobula

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: no matching function for call to .*get
+// expect: mobula: get.stream.: a stream is many objects
 #include <mobula/mobula.hpp>
 
 mobula::Generator<int> count();
