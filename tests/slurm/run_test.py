@@ -50,6 +50,23 @@ def dry_run_runs_nothing():
     assert out.endswith('/fish --size very\\ big\n'), out
 
 
+def dry_run_shows_bindings_on_request():
+    words = ['--dry-run', '-n', '2', PROBE]
+    plain, asked = run(*words)[1], run('--show-bindings', *words)[1]
+    assert '--report-bindings' in asked.split(), asked
+    assert asked.replace('--report-bindings ', '') == plain, (asked, plain)
+    submitted = run('--sbatch', '--show-bindings', *words)[1]
+    assert submitted.count('--show-bindings') == 1, submitted
+
+
+def bindings_are_shown():
+    """One line per rank that is bound, none when it is not asked for."""
+    code, _, err = run('--show-bindings', '-n', str(CPUS), PROBE)
+    assert code == 0, (code, err)
+    for rank in range(CPUS if CPUS > 1 else 0):
+        assert len([line for line in err.splitlines() if f' rank {rank} ' in line]) == 1, err
+
+
 def dry_run_of_sbatch():
     code, out, _ = run('--dry-run', '--sbatch', '--nodes=2', '--time', '5', PROBE)
     assert code == 0 and out.startswith('sbatch ') and '--nodes=2' in out and '--time=5' in out, out
@@ -104,7 +121,8 @@ def termination():
     stops_at(signal.SIGTERM, 143)
 
 
-tests = [refuses, dry_run_runs_nothing, dry_run_of_sbatch, good_end, ranks_get_their_own_cpus,
+tests = [refuses, dry_run_runs_nothing, dry_run_of_sbatch,
+         dry_run_shows_bindings_on_request, bindings_are_shown, good_end, ranks_get_their_own_cpus,
          more_ranks_than_cpus, code_of_the_driver, death_of_a_rank, no_word_from_the_driver,
          interrupt, termination]
 print(f'1..{len(tests)}')
