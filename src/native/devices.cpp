@@ -288,6 +288,30 @@ std::vector<Share> share_devices(std::span<const Devices> ranks, std::span<const
     return shares;
 }
 
+std::vector<SharedCpus> shared_cpus(std::span<const Devices> ranks, std::span<const Node> nodes) {
+    check(nodes.size() == ranks.size(), "every rank has a node");
+    std::map<Node, std::map<unsigned, std::vector<std::size_t>>> holders;
+    for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
+        for (const unsigned cpu : ranks[rank].cpus) holders[nodes[rank]][cpu].push_back(rank);
+    }
+    std::vector<SharedCpus> all;
+    for (const auto& [node, cpus] : holders) {
+        SharedCpus shared;
+        std::set<std::size_t> who;
+        for (const auto& [cpu, by] : cpus) {
+            if (by.size() < 2) continue;
+            shared.cpus.push_back(cpu);
+            who.insert(by.begin(), by.end());
+        }
+        if (who.empty()) continue;
+        shared.ranks.assign(who.begin(), who.end());
+        all.push_back(std::move(shared));
+    }
+    std::sort(all.begin(), all.end(),
+              [](const auto& a, const auto& b) { return a.ranks.front() < b.ranks.front(); });
+    return all;
+}
+
 // ---- as text ----
 
 // cpus=0,1 quota=1.5 memory=1024 ranks=2 gpu=0:GPU-abc gpu=1:GPU-def

@@ -59,6 +59,15 @@ struct Share {
                                                std::span<const Node> nodes,
                                                std::span<const unsigned> wanted_workers);
 
+/// Ranks of one node each of which has CPUs that another one of them has too.
+struct SharedCpus {
+    std::vector<std::size_t> ranks;  ///< ascending
+    std::vector<unsigned> cpus;      ///< ascending
+};
+/// One entry per node where there are such ranks, in the order of their first ranks. Pure.
+[[nodiscard]] std::vector<SharedCpus> shared_cpus(std::span<const Devices> ranks,
+                                                  std::span<const Node> nodes);
+
 // ---- the pure parts of devices_of_process(), for tests ----
 
 struct CgroupLimits {

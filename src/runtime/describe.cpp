@@ -20,20 +20,6 @@
 namespace mobula::runtime {
 namespace {
 
-/// "0-3,8" of ascending numbers.
-std::string ranges(const std::vector<unsigned>& numbers) {
-    std::string text;
-    for (std::size_t i = 0; i < numbers.size();) {
-        std::size_t last = i;
-        while (last + 1 < numbers.size() && numbers[last + 1] == numbers[last] + 1) ++last;
-        if (!text.empty()) text += ',';
-        text += std::to_string(numbers[i]);
-        if (last != i) text += fmt::format("-{}", numbers[last]);
-        i = last + 1;
-    }
-    return text.empty() ? "none" : text;
-}
-
 /// Rounded to a quarter of its unit.
 std::string about(double bytes) {
     double unit = 1;
@@ -53,7 +39,7 @@ void describe_place(std::vector<std::string>& lines, Engine& engine) {
 void describe_devices(std::vector<std::string>& lines, Engine& engine) {
     const native::Devices devices = native::devices_of_process();
     const Peer& own = engine.peers[index(engine.self())];
-    std::string cpus = fmt::format("cpus: {} are bound", ranges(devices.cpus));
+    std::string cpus = fmt::format("cpus: {} are bound", print_ranges(devices.cpus));
     if (devices.cpu_quota) cpus += fmt::format(", time of {} is granted", *devices.cpu_quota);
     lines.push_back(std::move(cpus));
     lines.push_back(

@@ -131,6 +131,19 @@ std::string print_number(double number) {
     return fmt::format("{}", number);
 }
 
+std::string print_ranges(std::span<const unsigned> numbers) {
+    std::string text;
+    for (std::size_t i = 0; i < numbers.size();) {
+        std::size_t last = i;
+        while (last + 1 < numbers.size() && numbers[last + 1] == numbers[last] + 1) ++last;
+        if (!text.empty()) text += ',';
+        text += std::to_string(numbers[i]);
+        if (last != i) text += fmt::format("-{}", numbers[last]);
+        i = last + 1;
+    }
+    return text.empty() ? "none" : text;
+}
+
 std::string_view nearest_name(std::string_view name, std::span<const std::string_view> names) {
     std::string_view best;
     // Farther than a third of the letters it is a guess and no help.

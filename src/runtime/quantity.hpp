@@ -27,6 +27,9 @@ namespace mobula::runtime {
 /// The shortest decimal form that means the same number: "30", "0.5".
 [[nodiscard]] std::string print_number(double number);
 
+/// "0-3,8" of ascending numbers; "none".
+[[nodiscard]] std::string print_ranges(std::span<const unsigned> numbers);
+
 /// The name that was most likely meant, where one is near enough; else empty.
 [[nodiscard]] std::string_view nearest_name(std::string_view name,
                                             std::span<const std::string_view> names);

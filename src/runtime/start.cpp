@@ -20,6 +20,7 @@
 #include "native/devices.hpp"
 #include "native/launcher.hpp"
 #include "runtime/engine.hpp"
+#include "runtime/introduce.hpp"
 #include "runtime/output.hpp"
 #include "runtime/status.hpp"
 
@@ -46,11 +47,11 @@ std::vector<std::byte> hello(const Options& options, const native::Devices& devi
     return {writer.span().begin(), writer.span().end()};
 }
 
-/// Who the others are, from what they said. Ranks that were given the same CPUs or GPUs divide
-/// them here, all with the same result.
+/// Who the others are, from what they said; `devices` gets what each was given. Ranks that were
+/// given the same CPUs or GPUs divide them here, all with the same result.
 std::vector<runtime::Peer> read_hellos(transport::Cluster& cluster,
-                                       const runtime::FunctionTable& functions) {
-    std::vector<native::Devices> devices;
+                                       const runtime::FunctionTable& functions,
+                                       std::vector<native::Devices>& devices) {
     std::vector<unsigned> wanted;
     std::vector<std::int64_t> gpus;
     std::vector<runtime::Peer> peers(cluster.ranks());
@@ -123,7 +124,8 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
     const auto cluster = transport::meet(&argc, &argv, settings, options.arena_bytes,
                                          hello(options, devices, functions));
     log::configure(options.log_level, static_cast<unsigned>(index(cluster->self())));
-    std::vector<runtime::Peer> peers = read_hellos(*cluster, functions);
+    std::vector<native::Devices> all_devices;
+    std::vector<runtime::Peer> peers = read_hellos(*cluster, functions, all_devices);
     const runtime::Peer& own = peers[index(cluster->self())];
     options.workers = own.workers;
     if (options.spin_us < 0) options.spin_us = own.crowded ? 0 : spin_us_default;
@@ -148,6 +150,7 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
         const auto engine =
             std::make_unique<Engine>(options, *cluster, std::move(peers), std::move(functions));
         cluster->start(*engine, dead_after);
+        runtime::introduce(*cluster, all_devices, engine->peers);
         // What tasks print on other ranks comes to the driver's terminal, line by line.
         std::optional<runtime::OutputCapture> output;
         if (!leads && options.forward_output) {

@@ -184,6 +184,20 @@ TEST(Shares, BoundRanksKeepTheirs) {
                 ElementsAre(2, 2));
 }
 
+TEST(Shares, CpusOfSeveralRanksAreTold) {
+    const Node a{0}, b{1};
+    const std::vector<Devices> ranks{cpus({0, 1}), cpus({0, 1}), cpus({1, 2}), cpus({0, 1}),
+                                     cpus({3})};
+    const std::vector<SharedCpus> shared = shared_cpus(ranks, std::vector{a, b, a, b, a});
+    ASSERT_EQ(shared.size(), 2U);
+    EXPECT_THAT(shared[0].ranks, ElementsAre(0, 2));
+    EXPECT_THAT(shared[0].cpus, ElementsAre(1));
+    EXPECT_THAT(shared[1].ranks, ElementsAre(1, 3));
+    EXPECT_THAT(shared[1].cpus, ElementsAre(0, 1));
+    EXPECT_THAT(shared_cpus(ranks, std::vector{Node{0}, Node{1}, Node{2}, Node{3}, Node{4}}),
+                IsEmpty());
+}
+
 TEST(Shares, MoreRanksThanCpusAreCrowded) {
     const std::vector<Devices> ranks(64, cpus({0, 1}));
     const std::vector<unsigned> automatic(64, 0);

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+
+#include "native/devices.hpp"
+#include "runtime/engine.hpp"
+#include "transport/cluster.hpp"
+
+namespace mobula::runtime {
+
+/// Logs what somebody looks for at the start. At level info each rank tells its node, CPUs, workers
+/// and GPUs, and rank 0 how large objects come from the others. A warning where the launcher bound
+/// ranks of one node to the same CPUs, from the first of these ranks. `devices` and `peers` are per
+/// rank. Call it once when the cluster has started, which settles the ways to the others.
+void introduce(transport::Cluster& cluster, std::span<const native::Devices> devices,
+               std::span<const Peer> peers);
+
+}  // namespace mobula::runtime
