@@ -18,12 +18,11 @@ bool launched_as_first() noexcept {
     return true;
 }
 
-void leave_word_to_first(int code) noexcept {
+void let_first_speak() noexcept {
     sigset_t none;
     sigemptyset(&none);
     const timespec grace{2, 0};
     sigtimedwait(&none, nullptr, &grace);
-    std::_Exit(code);
 }
 
 }  // namespace mobula::native

@@ -8,9 +8,9 @@ namespace mobula::native {
 /// Looks at the environment only. *Thread-safe*.
 [[nodiscard]] bool launched_as_first() noexcept;
 
-/// Ends a rank that found the same as the first one, and leaves the word to it. Launchers end all
-/// ranks as soon as one has ended with an error, so that this one waits to be ended; some launchers
-/// do not, hence only for two seconds.
-[[noreturn]] void leave_word_to_first(int code) noexcept;
+/// For a rank that has found what the first one should say, and ends because of it: launchers end
+/// all ranks as soon as one has ended with an error, so that this one waits to be ended and takes
+/// the word from nobody. Some launchers do not, hence only for two seconds.
+void let_first_speak() noexcept;
 
 }  // namespace mobula::native

@@ -2,6 +2,8 @@
 
 /// From main() to the engine and back.
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -179,11 +181,16 @@ int run(int argc, char** argv, int (*driver)(Job&)) {
     try {
         options = Options::read(argc, argv);
     } catch (const BadInput& error) {
-        if (!speaks) native::leave_word_to_first(bad_input);
-        std::fprintf(stderr, "mobula: %s\n", error.what());
         // The settings are not to be had, and the launcher waits for a word all the same.
-        const char* const file = std::getenv("MOBULA_STATUS_FILE");
-        runtime::write_status(file == nullptr ? "" : file, bad_input, error.what());
+        const char* const given = std::getenv("MOBULA_STATUS_FILE");
+        const std::string file = given == nullptr ? "" : given;
+        if (!speaks) {
+            native::let_first_speak();
+            // Without a word in the file it was this rank alone that was told nonsense.
+            if (file.empty() || ::access(file.c_str(), F_OK) == 0) return bad_input;
+        }
+        std::fprintf(stderr, "mobula: %s\n", error.what());
+        runtime::write_status(file, bad_input, error.what());
         return bad_input;
     }
     if (options.help_wanted) {

@@ -93,7 +93,7 @@ int main(int argc, char** argv) {
             if (mobula::native::launched_as_first()) {
                 app.exit(error);
             } else if (!asked) {
-                mobula::native::leave_word_to_first(2);
+                mobula::native::let_first_speak();
             }
             return asked ? 0 : 2;
         }

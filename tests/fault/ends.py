@@ -281,6 +281,13 @@ def bad_value(job, ranks):
     job.check_status(2, 'MOBULA_GPUS')
 
 
+def unknown_to_one(job, ranks):
+    """Only the last rank has the mistyped variable; the others would wait for it for ever."""
+    job.wait_until_gone(READY_SECONDS)
+    job.check_said_once('MOBULA_WORKRES')
+    job.check_status(2, 'MOBULA_WORKRES')
+
+
 def engine_help(job, ranks):
     """The list of settings, once for all ranks, and nothing is run."""
     job.wait_until_gone(READY_SECONDS)
@@ -308,6 +315,7 @@ WAYS = {
     circle: (['circle'], {'MOBULA_STALL_SECONDS': '1', 'MOBULA_STALL_ABORT': 'yes'}, False),
     unknown_variable: (['leave'], {'MOBULA_WORKRES': '2'}, False),
     bad_value: (['leave'], {'MOBULA_GPUS': 'many'}, False),
+    unknown_to_one: (['leave'], {}, False),
     engine_help: (['leave', '--mobula-help'], {}, False),
 }
 
@@ -318,6 +326,9 @@ def main():
     if way is None:
         sys.exit(f'no such way: {name}')
     arguments, variables, recover = WAYS[way]
+    if way is unknown_to_one:
+        script = f'[ $OMPI_COMM_WORLD_RANK -lt {ranks - 1} ] || export MOBULA_WORKRES=2; exec "$@"'
+        program, arguments = 'sh', ['-c', script, 'sh', program, *arguments]
     job = Job(arguments, ranks, program, recover, variables)
     try:
         way(job, ranks)
