@@ -2,11 +2,8 @@
 
 /// From main() to the engine and back.
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -20,7 +17,6 @@
 
 #include "base/log.hpp"
 #include "native/devices.hpp"
-#include "native/launcher.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/introduce.hpp"
 #include "runtime/output.hpp"
@@ -33,7 +29,7 @@ using runtime::Engine;
 using runtime::Options;
 
 constexpr int failed = 1;
-constexpr int bad_input = 2;
+using runtime::bad_input;
 
 /// Longer than an answer of a rank that is awake takes, shorter than putting a thread to sleep and
 /// waking it costs a few times.
@@ -175,28 +171,13 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
 }  // namespace
 
 int run(int argc, char** argv, int (*driver)(Job&)) {
-    // Before the ranks meet, all of them say the same: one says it for all.
-    const bool speaks = native::launched_as_first();
     Options options;
     try {
         options = Options::read(argc, argv);
     } catch (const BadInput& error) {
-        // The settings are not to be had, and the launcher waits for a word all the same.
-        const char* const given = std::getenv("MOBULA_STATUS_FILE");
-        const std::string file = given == nullptr ? "" : given;
-        if (!speaks) {
-            native::let_first_speak();
-            // Without a word in the file it was this rank alone that was told nonsense.
-            if (file.empty() || ::access(file.c_str(), F_OK) == 0) return bad_input;
-        }
-        std::fprintf(stderr, "mobula: %s\n", error.what());
-        runtime::write_status(file, bad_input, error.what());
-        return bad_input;
+        return runtime::refuse_to_start(error.what());
     }
-    if (options.help_wanted) {
-        if (speaks) std::fputs(Options::help().c_str(), stdout);
-        return 0;
-    }
+    if (options.help_wanted) return runtime::answer_at_start(Options::help());
     const std::string status_file = options.status_file;
     try {
         return run_engine(options, argc, argv, driver);

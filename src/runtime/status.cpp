@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 
+#include "native/launcher.hpp"
 #include "transport/cluster.hpp"
 
 namespace mobula::runtime {
@@ -24,6 +26,34 @@ void write_status(const std::string& file, int code, const std::string& reason) 
     if (!reason.empty()) std::fprintf(out, "reason %s\n", reason.c_str());
     std::fclose(out);
     std::rename(temporary.c_str(), file.c_str());
+}
+
+namespace {
+
+std::string launchers_file() {
+    const char* const given = std::getenv("MOBULA_STATUS_FILE");
+    return given == nullptr ? "" : given;
+}
+
+}  // namespace
+
+int refuse_to_start(const std::string& sentence) noexcept {
+    const std::string file = launchers_file();
+    if (!native::launched_as_first()) {
+        native::let_first_speak();
+        // Without a word in the file it was this rank alone that was told nonsense.
+        if (file.empty() || ::access(file.c_str(), F_OK) == 0) return bad_input;
+    }
+    std::fprintf(stderr, "mobula: %s\n", sentence.c_str());
+    write_status(file, bad_input, sentence);
+    return bad_input;
+}
+
+int answer_at_start(const std::string& text) noexcept {
+    if (!native::launched_as_first()) return 0;
+    std::fputs(text.c_str(), stdout);
+    write_status(launchers_file(), 0, {});
+    return 0;
 }
 
 void leave_after(std::chrono::seconds delay, int code) noexcept {

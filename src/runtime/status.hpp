@@ -11,6 +11,18 @@ namespace mobula::runtime {
 /// stderr.
 void write_status(const std::string& file, int code, const std::string& reason) noexcept;
 
+/// The exit code of what was told nonsense.
+inline constexpr int bad_input = 2;
+
+/// For what is wrong before the ranks have met, usually on all of them: says the sentence on stderr
+/// and leaves it in the launcher's file (MOBULA_STATUS_FILE; settings may not be had by then), once
+/// for all ranks. Gives bad_input, with which the process should end. May block for two seconds.
+[[nodiscard]] int refuse_to_start(const std::string& sentence) noexcept;
+
+/// What was only asked for a text, such as its options: prints it, once for all ranks, and tells
+/// the launcher's file that all is well. Gives the exit code, 0.
+[[nodiscard]] int answer_at_start(const std::string& text) noexcept;
+
 /// Ends the process with this code after a while, unless it ended before: whatever its threads do.
 void leave_after(std::chrono::seconds delay, int code) noexcept;
 

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 
 #include <cstdio>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,8 +15,8 @@
 #include <mobula/mobula.hpp>
 
 #include "native/hdf5.hpp"
-#include "native/launcher.hpp"
 #include "runtime/describe.hpp"
+#include "runtime/status.hpp"
 #include "tools/report.hpp"
 
 namespace {
@@ -74,10 +75,6 @@ int main(int argc, char** argv) {
                        "print what each rank sees: node, CPUs, GPUs, how it reaches the others, "
                        "libraries, limits and settings")
         ->footer("The engine's own settings are taken too; --mobula-help lists them.");
-    app.failure_message([](const CLI::App*, const CLI::Error& error) {
-        return std::string("mobula: ") + error.what() +
-               "; say `mobula doctor`, or `mobula --help` for what it can do\n";
-    });
     std::vector<std::string> own;
     bool engine_help = false;
     for (int i = argc - 1; i > 0; --i) {
@@ -89,13 +86,14 @@ int main(int argc, char** argv) {
         try {
             app.parse(own);
         } catch (const CLI::ParseError& error) {
-            const bool asked = error.get_exit_code() == 0;  // for help or the version
-            if (mobula::native::launched_as_first()) {
-                app.exit(error);
-            } else if (!asked) {
-                mobula::native::let_first_speak();
+            if (error.get_exit_code() != 0) {
+                return mobula::runtime::refuse_to_start(
+                    std::string(error.what()) +
+                    "; say `mobula doctor`, or `mobula --help` for what it can do");
             }
-            return asked ? 0 : 2;
+            std::ostringstream text;  // of --help or --version
+            app.exit(error, text, text);
+            return mobula::runtime::answer_at_start(text.str());
         }
     }
     return mobula::run(argc, argv, doctor);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`mobula doctor` tells each thing that it promises, and bad words end in one sentence.
 
-usage: doctor_test.py LAUNCH RANKS MOBULA
+usage: doctor_test.py LAUNCH RANKS MOBULA SLURM_RUN
 """
 import os
 import re
@@ -10,13 +10,20 @@ import socket
 import subprocess
 import sys
 
-LAUNCH, RANKS, MOBULA = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+LAUNCH, RANKS, MOBULA, RUN = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 
 
 def launch(*words):
     """Under mpirun, which adds its own paragraphs to stderr when the exit code is not 0."""
     done = subprocess.run([LAUNCH, str(RANKS), MOBULA, *words], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def slurm_run(*words):
+    """Which adds a sentence of its own when nobody told it how the job ended."""
+    done = subprocess.run([RUN, '--no-build', '-n', str(RANKS), MOBULA, *words],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -92,14 +99,18 @@ def refuses_in_one_sentence():
             words, lines)
         code, _, err = launch(*words)
         assert code == 2 and err.count('mobula: ') == 1, (words, code, err)
+    for words in (['doctor', '--nonsense'], ['doctor', '--mobula-log-level=fish']):
+        code, out, err = slurm_run(*words)
+        assert code == 2 and not out and len(err.splitlines()) == 1, (words, code, out, err)
 
 
 def helps_once():
     for words, what in [(['--help'], 'doctor'), (['--version'], 'mobula '),
                         (['--mobula-help'], '--mobula-log-level')]:
-        code, out, err = launch(*words)
-        assert code == 0 and not err, (words, code, err)
-        assert what in out and out.count(out.splitlines()[0]) == 1, (words, out)
+        for start in (launch, slurm_run):
+            code, out, err = start(*words)
+            assert code == 0 and not err, (words, code, err)
+            assert what in out and out.count(out.splitlines()[0]) == 1, (words, out)
 
 
 for check in (tells_what_it_promises, refuses_in_one_sentence, helps_once):
