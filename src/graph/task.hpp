@@ -56,6 +56,7 @@ struct Task {
     std::atomic<bool> cancelled{false};
     std::uint8_t attempt = 0;
     bool placed = false;              ///< must run on the rank `where`; its only option
+    bool here = false;                ///< in an actor's mailbox: what it needs is on this rank
     Rank where{};                     ///< who runs it while sent; whose it is if foreign
     std::uint32_t bytes = 0;          ///< of the whole block
     TaskKey key{};                    ///< in its owner's table, while sent or foreign

@@ -111,6 +111,7 @@ void Actors::receive(Task& task, const ObjectId& id, bool construct) {
         lock.unlock();
         return arrive(task);
     }
+    task.here = true;
     static_cast<void>(task.advance(Task::Phase::queued));
     pump(target, lock);
 }
@@ -152,6 +153,7 @@ void Actors::arrive(Task& task) {
 /// All that the call needs is on this rank.
 void Actors::arrive_here(Task& task) {
     Lock lock(lock_);
+    task.here = true;
     static_cast<void>(task.advance(Task::Phase::queued));
     pump(*static_cast<Instance*>(task.instance), lock);
 }
@@ -161,31 +163,28 @@ bool Actors::over(const Instance& instance) const {
            instance.running == 0 && instance.mailbox.empty();
 }
 
-/// Starts what may start. Gives the lock up.
+/// Starts what may start. Gives the lock up. What still waits for its inputs stays, cancelled or
+/// not, for they will touch it: whether it is here, and not its phase, says that they are done.
 void Actors::pump(Instance& instance, Lock& lock) {
     graph::TaskList start, refused;
-    const auto arrived = [](const Task& task) {
-        const Task::Phase phase = task.phase.load(std::memory_order_acquire);
-        return phase == Task::Phase::queued || phase == Task::Phase::over;
-    };
     if (instance.dead) {
-        while (!instance.mailbox.empty() && arrived(*instance.mailbox.front())) {
+        while (!instance.mailbox.empty() && instance.mailbox.front()->here) {
             refused.push(*instance.mailbox.front());
             instance.mailbox.pop_front();
         }
         if (instance.constructor != nullptr && !instance.constructing &&
-            arrived(*instance.constructor)) {
+            instance.constructor->here) {
             refused.push(*std::exchange(instance.constructor, nullptr));
         }
     } else if (!instance.constructed) {
         if (instance.constructor != nullptr && !instance.constructing &&
-            arrived(*instance.constructor)) {
+            instance.constructor->here) {
             instance.constructing = true;
             start.push(*instance.constructor);
         }
     } else {
         while (instance.running < instance.max_concurrency && !instance.mailbox.empty() &&
-               arrived(*instance.mailbox.front())) {
+               instance.mailbox.front()->here) {
             Task* const task = instance.mailbox.front();
             instance.mailbox.pop_front();
             ++instance.running;
