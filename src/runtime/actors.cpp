@@ -87,9 +87,8 @@ void Actors::call(Object& actor, Task& task) {
     Line& line = found->second;
     line.calls.push(task);
     task.instance = &line;
-    const bool ready = graph::await_inputs(task, false, events);
+    if (graph::await_inputs(task, false, events)) leave_line(task, lock);
     lock.unlock();
-    if (ready) line_ready(task);
     watch(actor);  // also one that is ready may stay behind an earlier one
 }
 
@@ -127,19 +126,29 @@ void Actors::fail_lines(const ObjectId& id, const FailurePtr& death) {
     for (const detail::CellPtr& result : results) graph::fail(Object::of(*result), death);
 }
 
-/// The call's inputs exist: it goes out, with all that wait behind it and are ready too, unless an
-/// earlier one is not.
 void Actors::line_ready(Task& task) {
     std::unique_lock lock(lines_mutex_);
+    leave_line(task, lock);
+}
+
+/// The call's inputs exist: it goes out, with all that wait behind it and are ready too, unless an
+/// earlier one is not. Gives the lock up while calls go out: that runs the user's code, and a call
+/// that fails then may make others ready. Who comes meanwhile leaves his calls to whoever is at it,
+/// so that none of this caller's overtakes another.
+void Actors::leave_line(Task& task, std::unique_lock<std::mutex>& lock) {
     task.bound = true;  // marks that it may leave its line
-    auto* const line = static_cast<Line*>(task.instance);
-    while (!line->calls.empty() && line->calls.first()->bound) {
-        Task& first = *line->calls.pop();
+    Line& line = *static_cast<Line*>(task.instance);
+    if (line.draining) return;
+    line.draining = true;
+    while (!line.calls.empty() && line.calls.first()->bound) {
+        Task& first = *line.calls.pop();
         first.bound = false;
-        // Out under the lock: a later call of this caller must not overtake it.
+        lock.unlock();
         dispatch(first);
+        lock.lock();
     }
-    if (line->calls.empty()) lines_.erase(LineKey(line->key));
+    line.draining = false;
+    if (line.calls.empty()) lines_.erase(LineKey(line.key));
 }
 
 void Actors::dispatch(Task& task) {

@@ -113,11 +113,13 @@ private:
     struct Line {
         LineKey key;
         graph::TaskList calls;
+        bool draining = false;  ///< somebody sends its calls and looks for more when he has
     };
     using Lock = std::unique_lock<Spinlock>;
 
     void dispatch(Task& task);
     void line_ready(Task& task);
+    void leave_line(Task& task, std::unique_lock<std::mutex>& lock);
     void watch(Object& actor);
     void fail_lines(const ObjectId& id, const FailurePtr& death);
     void tell_of_death(const ObjectId& id);

@@ -20,9 +20,20 @@ using wire::Kind;
 using wire::RecordReader;
 using wire::RecordWriter;
 
+int add(int a, int b) { return a + b; }
+
+struct Unsendable {
+    template <class Archive>
+    void save(Archive&) const {
+        throw Error("it cannot be sent");
+    }
+    template <class Archive>
+    void load(Archive&) {}
+};
 struct Counter {
     explicit Counter(int start) : count(start) {}
     int add(int n) { return count += n; }
+    int take(int n, const Unsendable&) { return count += n; }
     int count;
 };
 
@@ -58,6 +69,14 @@ State state_of(const Ref<T>& ref) {
     return graph::state_of(graph::Object::of(*ref.cell().get()));
 }
 
+/// Rank 2 will never answer what was sent to it.
+void give_up(LoneEngine& engine, const Record& call) {
+    RecordReader reader(call);
+    static_cast<void>(reader.bytes(1 + sizeof(ObjectId) + 4 + 4));
+    Task* const task = engine->dispatcher.find_sent(reader.get<TaskKey>(), LoneEngine::peer);
+    ASSERT_NE(task, nullptr);
+    engine->fail(*task, std::make_shared<graph::Failure>());
+}
 // The caller gives a call up that has its place in the mailbox and whose argument is still fetched.
 TEST(actors, keep_a_cancelled_call_until_its_inputs_are_here) {
     LoneEngine engine;
@@ -75,6 +94,27 @@ TEST(actors, keep_a_cancelled_call_until_its_inputs_are_here) {
         EXPECT_EQ(state_of(next), State::ready);
     }
     engine.settle();
+    EXPECT_EQ(engine.reason(), "");
+}
+
+// Sending the first of two calls fails, and so the second one is ready, in the midst of it.
+TEST(actors, send_a_call_that_became_ready_while_another_was_sent) {
+    LoneEngine engine;
+    {
+        const auto counter = spawn<Counter>(at(LoneEngine::peer), 5);
+        const Record spawned = engine.sent(Kind::spawn);
+        const Ref<int> input = remote<add>({.placement = Placement::on_rank(1)}, 1, 2);
+        const Ref<int> first = counter.call<&Counter::take>(input, Unsendable{});
+        const Ref<int> second = counter.call<&Counter::add>(first);
+        const Ref<int> third = counter.call<&Counter::add>(1);
+        engine.settle();
+        EXPECT_EQ(state_of(first), State::failed);
+        const Record second_call = engine.sent(Kind::call);
+        const Record third_call = engine.sent(Kind::call);
+        ASSERT_FALSE(third_call.empty());
+        EXPECT_GT(second_call.size(), third_call.size()) << "the second call brings a failure";
+        for (const Record& sent : {spawned, second_call, third_call}) give_up(engine, sent);
+    }
     EXPECT_EQ(engine.reason(), "");
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <stdexcept>
 #include <string>
@@ -93,6 +94,13 @@ inline void pass_time(std::chrono::nanoseconds duration) {
 /// A task that runs until it is cancelled.
 inline int run_until_cancelled() {
     for (;;) mobula::yield();
+}
+
+/// Whether tasks of this rank that wait for it may end.
+inline std::atomic<bool> opened{false};
+inline int wait_until_opened() {
+    await([] { return opened.load(); }, "leave to go on");
+    return 1;
 }
 
 inline TaskOptions on(unsigned rank) { return {.placement = Placement::on_rank(rank)}; }

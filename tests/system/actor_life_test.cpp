@@ -20,6 +20,21 @@ struct Quarrel : std::runtime_error {
     explicit Quarrel(int n) : std::runtime_error("quarrel " + std::to_string(n)) {}
 };
 
+/// Breaks on its way to another rank.
+struct Fragile {
+    enum Where { leaving, arriving } breaks = leaving;
+
+    template <class Archive>
+    void save(Archive& archive) const {
+        if (breaks == leaving) throw Quarrel(1);
+        archive(static_cast<int>(breaks));
+    }
+    template <class Archive>
+    void load(Archive&) {
+        throw Quarrel(2);
+    }
+};
+
 class Guest {
 public:
     static inline std::atomic<int> present{0}, calls{0};
@@ -38,6 +53,7 @@ public:
         mood_ = n;
         throw Quarrel(n);
     }
+    int take(int mood, const Fragile&) { return mood; }
     int stay() { return run_until_cancelled(); }
     /// Counts how many are in here at once, waiting until all of them are.
     int meet(int expected) {
@@ -171,6 +187,24 @@ void at_once(unsigned rank) {
     for (const int most : get(alone)) check_equal(most, 1, "the most in an actor of one at a time");
 }
 
+/// A call that fails as it leaves its line lets the one behind it go, which waits for its result.
+void broken_calls(unsigned rank) {
+    const auto guest = spawn<Guest>(at(rank), 1);
+    opened = false;
+    const Ref<int> input = remote<wait_until_opened>(on(0));
+    const Ref<int> broken = guest.call<&Guest::take>(input, Fragile{Fragile::leaving});
+    const Ref<int> behind = guest.call<&Guest::meet>(broken);
+    const Ref<int> last = guest.call<&Guest::mood>();
+    opened = true;
+    if (rank == mobula::rank()) {
+        check_equal(get(behind), 1, "a call behind one that need not travel");
+    } else {
+        thrown<TaskError>([&] { get(broken); }, "a call that cannot be encoded");
+        thrown<TaskError>([&] { get(behind); }, "a call with its result");
+    }
+    check_equal(get(last), 1, "the call behind them");
+}
+
 int driver(Job& job) {
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         exceptions(rank);
@@ -179,6 +213,8 @@ int driver(Job& job) {
         graceful(rank);
         at_once(rank);
         gone(rank, "calls at once");
+        broken_calls(rank);
+        gone(rank, "calls that failed");
     }
     return 0;
 }
