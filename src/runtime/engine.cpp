@@ -168,7 +168,10 @@ void Engine::enqueue(Task& task) {
         try {
             if (!resources.take(task)) return;
         } catch (...) {
-            return fail(task, caught(task));
+            FailurePtr failure = caught(task);
+            // Else its actor would be under construction for ever.
+            if (task.instance != nullptr) failure = actors.finished(task, failure);
+            return fail(task, failure);
         }
     }
     const worker::Frame* const frame = worker::Team::frame();

@@ -4,6 +4,7 @@
 // that fit, that must wait for others to go, and that can never be.
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -23,6 +24,8 @@ int hold(int turns) {
     return turns;
 }
 struct Guest {
+    Guest() = default;
+    explicit Guest(int) {}
     unsigned where() { return mobula::rank(); }
 };
 
@@ -126,6 +129,23 @@ void two_at_once() {
     check_equal(done, 8, "how many tasks got their groups");
 }
 
+/// An actor whose bundle goes before its constructor runs is dead.
+void bundle_goes_first() {
+    std::optional<Actor<Guest>> guest;
+    opened = false;
+    {
+        const PlacementGroup group(std::vector<Resources>(ranks(), Resources{{"cpus", 1}}),
+                                   Strategy::strict_spread);
+        get(group.ready());
+        guest = spawn<Guest>({.cpus = 1, .placement = group.bundle(ranks() - 1)},
+                             remote<wait_until_opened>(on(0)));
+    }
+    const auto call = guest->call<&Guest::where>();
+    opened = true;
+    const std::string why = thrown<ActorDied>([&] { get(call, 20s); }, "a call of it");
+    check_contains(why, "gone", "why the actor died");
+}
+
 void bad_ones() {
     const std::string never = thrown<Infeasible>(
         [] {
@@ -185,6 +205,7 @@ int driver(Job& job) {
     gpus_of_bundles();
     all_or_nothing();
     two_at_once();
+    bundle_goes_first();
     bad_ones();
     gone_before_the_input();
     // All was given back.
