@@ -172,6 +172,7 @@ void Actors::kill(const ObjectId& id, Rank rank, const std::string& reason) {
 
 void Actors::kill_there(const Task& constructor, Rank rank, const graph::Failure& why) {
     const ObjectId id = engine_.exchange.actor_of(Object::of(*constructor.actor)).first;
+    engine_.names.leave(id);  // who hears of the failure may give the name away at once
     kill(id, rank, constructor_failed(why));
 }
 

@@ -85,9 +85,9 @@ private:
         const detail::ActorInfo* info = nullptr;
         void* self = nullptr;
         std::uint64_t caller = 0;
-        std::string name;
         unsigned max_concurrency = 1;
         unsigned running = 0;
+        bool named = false;  ///< and its owner was not told yet that it is dead
         bool constructing = false;
         bool constructed = false;
         bool ended = false;

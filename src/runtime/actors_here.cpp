@@ -95,7 +95,7 @@ Actors::Instance& Actors::enter(Task& task, const ObjectId& id, bool construct) 
         const graph::TaskExtra& extra = graph::extra_of(task);
         target.info = task.info->actor;
         target.max_concurrency = extra.max_concurrency;
-        target.name = extra.options.name;
+        target.named = !extra.options.name.empty();
         target.constructor = &task;
     } else {
         target.mailbox.push_back(&task);
@@ -278,16 +278,18 @@ void Actors::kill_here(const ObjectId& id, const std::string& reason) {
 void Actors::tell_of_death(const ObjectId& id) {
     FailurePtr death;
     std::vector<Rank> watchers;
-    std::string name;
+    bool named = false;
     {
         Lock lock(lock_);
         const auto found = instances_.find(id);
         if (found == instances_.end()) return;  // no handle is left, so no call either
-        death = found->second->dead;
-        watchers.swap(found->second->watchers);
-        name.swap(found->second->name);
+        Instance& target = *found->second;
+        death = target.dead;
+        watchers.swap(target.watchers);
+        // One whose constructor has not come may have a name that only its owner knows.
+        named = target.info == nullptr || std::exchange(target.named, false);
     }
-    if (!name.empty()) engine_.names.died(id, name);
+    if (named) engine_.names.died(id);
     for (const Rank rank : watchers) send_death(rank, id, *death);
     fail_lines(id, death);
 }
@@ -315,7 +317,7 @@ void Actors::on_watch(Rank from, RecordReader& reader) {
 void Actors::on_end(RecordReader& reader) { end(reader.get<ObjectId>()); }
 
 void Actors::on_kill(RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
+    const ObjectId id = engine_.network.read_id(reader);
     kill_here(id, std::string(reader.text()));
 }
 

@@ -47,9 +47,9 @@ void Names::leave(const ObjectId& id) {
     own_.erase(found);
 }
 
-void Names::died(const ObjectId& id, const std::string& name) {
+void Names::died(const ObjectId& id) {
     if (id.owner == engine_.self()) return leave(id);
-    send(id.owner, false, id, engine_.self(), name);
+    send(id.owner, false, id, engine_.self(), {});
 }
 
 void Names::send(Rank to, bool enters, const ObjectId& id, Rank rank, const std::string& name) {

@@ -28,8 +28,8 @@ public:
     void enter(const std::string& name, const ObjectId& id, Rank rank);
     /// Nobody has a handle of this rank's actor any more, or it is dead.
     void leave(const ObjectId& id);
-    /// The actor, which lived on this rank, is dead: its owner shall free its name.
-    void died(const ObjectId& id, const std::string& name);
+    /// The actor, which lived on this rank, is dead: its owner shall free its name, if it has one.
+    void died(const ObjectId& id);
     /// Asks and waits for the answer; null where there is none of that name.
     [[nodiscard]] CellPtr find(std::string_view name);
 

@@ -77,6 +77,13 @@ void give_up(LoneEngine& engine, const Record& call) {
     ASSERT_NE(task, nullptr);
     engine->fail(*task, std::make_shared<graph::Failure>());
 }
+void give(LoneEngine& engine, Kind kind, const ObjectId& actor) {
+    RecordWriter record(kind);
+    record.put(actor);
+    if (kind == Kind::kill_actor) record.text("no more");
+    engine.give(record);
+}
+
 // The caller gives a call up that has its place in the mailbox and whose argument is still fetched.
 TEST(actors, keep_a_cancelled_call_until_its_inputs_are_here) {
     LoneEngine engine;
@@ -116,6 +123,16 @@ TEST(actors, send_a_call_that_became_ready_while_another_was_sent) {
         for (const Record& sent : {spawned, second_call, third_call}) give_up(engine, sent);
     }
     EXPECT_EQ(engine.reason(), "");
+}
+
+// Another rank's kill may overtake the constructor, and with it all that is known of the name.
+TEST(actors, tell_the_owner_of_a_death_before_the_constructor_came) {
+    LoneEngine engine;
+    give(engine, Kind::kill_actor, theirs);
+    const Record left = engine.sent(Kind::name);
+    ASSERT_FALSE(left.empty());
+    EXPECT_EQ(left.at(1), std::byte{0});
+    EXPECT_EQ(std::memcmp(&left.at(2), &theirs, sizeof theirs), 0);
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ public:
         if (mood < 0) throw Quarrel(mood);
         ++present;
     }
+    Guest(int mood, const Fragile&) : Guest(mood) {}
     Guest(const Guest&) = delete;
     Guest& operator=(const Guest&) = delete;
     ~Guest() { --present; }
@@ -205,6 +206,44 @@ void broken_calls(unsigned rank) {
     check_equal(get(last), 1, "the call behind them");
 }
 
+/// The name is free for another although there is still a handle of the first.
+void free_again(const std::string& name, unsigned rank) {
+    std::optional<Actor<Guest>> heir;
+    await(
+        [&] {
+            try {
+                heir = spawn<Guest>({.name = name, .placement = Placement::on_rank(rank)}, 5);
+                return true;
+            } catch (const BadInput&) {
+                return false;
+            }
+        },
+        "a name that " + name + " had");
+    check_equal(get(heir->call<&Guest::mood>()), 5, "who has the name now");
+}
+
+/// Names of actors that are dead before they began.
+void unborn(unsigned rank) {
+    ActorOptions named = at(rank);
+    named.name = "killed early";
+    opened = false;
+    {
+        const auto guest = spawn<Guest>(named, remote<wait_until_opened>(on(0)));
+        kill(guest);
+        free_again(named.name, rank);
+        opened = true;
+        thrown<ActorDied>([&] { get(guest.call<&Guest::mood>()); }, "a call of it");
+    }
+    for (const auto breaks : {Fragile::leaving, Fragile::arriving}) {
+        if (rank == mobula::rank()) break;
+        named.name = breaks == Fragile::leaving ? "broken while leaving" : "broken on arrival";
+        const auto guest = spawn<Guest>(named, 2, Fragile{breaks});
+        thrown<TaskError>([&] { get(guest.ready()); }, named.name);
+        const auto heir = spawn<Guest>(named, 3);
+        check_equal(get(heir.call<&Guest::mood>()), 3, "who has its name now");
+    }
+}
+
 int driver(Job& job) {
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         exceptions(rank);
@@ -214,7 +253,8 @@ int driver(Job& job) {
         at_once(rank);
         gone(rank, "calls at once");
         broken_calls(rank);
-        gone(rank, "calls that failed");
+        unborn(rank);
+        gone(rank, "names");
     }
     return 0;
 }
