@@ -184,6 +184,16 @@ void Actors::ended(const ObjectId& id, Rank rank) {
     engine_.network.send(rank, record);
 }
 
+/// It had a handle when it was spoken of there; so if none is left, the end was told already.
+void Actors::on_ask(Rank from, RecordReader& reader) {
+    const ObjectId id = engine_.network.read_id(reader);
+    if (id.owner != engine_.self()) throw Error("a record asks for an actor of another rank");
+    if (engine_.exchange.find_owned(id)) return;
+    RecordWriter record(Kind::end_actor);
+    record.put(id);
+    engine_.network.send(from, record);
+}
+
 void Actors::on_dead(RecordReader& reader) {
     const auto id = reader.get<ObjectId>();
     detail::Reader encoded(reader.rest(), {}, {});

@@ -73,6 +73,7 @@ public:
     void on_end(wire::RecordReader& reader);
     void on_kill(wire::RecordReader& reader);
     void on_watch(Rank from, wire::RecordReader& reader);
+    void on_ask(Rank from, wire::RecordReader& reader);
     void on_dead(wire::RecordReader& reader);
 
     /// A number that stands for the actor as a caller of others.
@@ -128,7 +129,8 @@ private:
     void arrive_here(Task& task);
     void pump(Instance& instance, Lock& lock);
     void end(const ObjectId& id);
-    void kill_here(const ObjectId& id, const std::string& reason);
+    bool kill_here(const ObjectId& id, const std::string& reason);
+    void ask_owner(const ObjectId& id);
     [[nodiscard]] Instance& instance(const ObjectId& id);
     [[nodiscard]] bool over(const Instance& instance) const;
     [[nodiscard]] static Task* take_remains(Instance& instance);

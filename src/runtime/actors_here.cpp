@@ -259,19 +259,38 @@ FailurePtr Actors::finished(Task& task, FailurePtr failure) {
 
 void Actors::end(const ObjectId& id) {
     Lock lock(lock_);
-    Instance& target = instance(id);
+    const auto found = instances_.find(id);
+    if (found == instances_.end()) return;  // its constructor never came, or this is told again
+    Instance& target = *found->second;
     target.ended = true;
     if (over(target)) pump(target, lock);
 }
 
-void Actors::kill_here(const ObjectId& id, const std::string& reason) {
+/// Returns whether nothing was known of the actor here.
+bool Actors::kill_here(const ObjectId& id, const std::string& reason) {
     Lock lock(lock_);
+    const bool unknown = !instances_.contains(id);
     Instance& target = instance(id);
     if (!target.dead) target.dead = died(reason);
     for (Task* task : target.under_way) task->cancelled.store(true);
     pump(target, lock);
     engine_.waits.wake_cancelled();
     tell_of_death(id);
+    return unknown;
+}
+
+/// Another rank spoke of an actor that is not known here. Either its constructor is still to come,
+/// or its end, which only the owner's records are in order with, came before and would leave what
+/// is noted now for ever: the owner tells the end again then. Sending kills and watches by way of
+/// the owner would do as well, but a rank's calls could overtake its kill.
+void Actors::ask_owner(const ObjectId& id) {
+    if (id.owner == engine_.self()) {
+        if (!engine_.exchange.find_owned(id)) end(id);
+        return;
+    }
+    RecordWriter record(Kind::ask_actor);
+    record.put(id);
+    engine_.network.send(id.owner, record);
 }
 
 /// To those who have calls that wait for their inputs.
@@ -303,22 +322,25 @@ void Actors::send_death(Rank to, const ObjectId& id, const graph::Failure& death
 }
 
 void Actors::on_watch(Rank from, RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
+    const ObjectId id = engine_.network.read_id(reader);
     FailurePtr death;
+    bool unknown = false;
     {
         Lock lock(lock_);
+        unknown = !instances_.contains(id);
         Instance& target = instance(id);
         death = target.dead;
         if (!death) target.watchers.push_back(from);
     }
     if (death) send_death(from, id, *death);
+    if (unknown && from != id.owner) ask_owner(id);
 }
 
 void Actors::on_end(RecordReader& reader) { end(reader.get<ObjectId>()); }
 
 void Actors::on_kill(RecordReader& reader) {
     const ObjectId id = engine_.network.read_id(reader);
-    kill_here(id, std::string(reader.text()));
+    if (kill_here(id, std::string(reader.text()))) ask_owner(id);
 }
 
 std::uint64_t Actors::caller_of(const Task& task) noexcept {

@@ -407,6 +407,7 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::end_actor: return actors.on_end(reader);
         case Kind::kill_actor: return actors.on_kill(reader);
         case Kind::watch_actor: return actors.on_watch(from, reader);
+        case Kind::ask_actor: return actors.on_ask(from, reader);
         case Kind::actor_dead: return actors.on_dead(reader);
         case Kind::name: return names.on_name(from, reader);
         case Kind::find: return names.on_find(from, reader);

@@ -36,6 +36,7 @@ enum class Kind : std::uint8_t {
     end_actor,      ///< nobody has a handle any more
     kill_actor,
     watch_actor,  ///< tell me when it is dead
+    ask_actor,    ///< to its owner: end_actor again if there is no handle
     actor_dead,
     name,  ///< to rank 0: an actor has, or had, this name
     find,  ///< to rank 0, from there to the owner: who has this name

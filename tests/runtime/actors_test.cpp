@@ -69,6 +69,9 @@ State state_of(const Ref<T>& ref) {
     return graph::state_of(graph::Object::of(*ref.cell().get()));
 }
 
+ObjectId id_of(LoneEngine& engine, const Actor<Counter>& actor) {
+    return engine->exchange.publish(graph::Object::of(*actor.cell().get()));
+}
 /// Rank 2 will never answer what was sent to it.
 void give_up(LoneEngine& engine, const Record& call) {
     RecordReader reader(call);
@@ -133,6 +136,34 @@ TEST(actors, tell_the_owner_of_a_death_before_the_constructor_came) {
     ASSERT_FALSE(left.empty());
     EXPECT_EQ(left.at(1), std::byte{0});
     EXPECT_EQ(std::memcmp(&left.at(2), &theirs, sizeof theirs), 0);
+}
+
+// A kill may also come after the end: only the owner's records are in order with that.
+TEST(actors, are_forgotten_when_a_kill_comes_after_their_end) {
+    LoneEngine engine;
+    give(engine, Kind::end_actor, theirs);
+    give(engine, Kind::kill_actor, theirs);
+    EXPECT_FALSE(engine.sent(Kind::ask_actor).empty());
+    give(engine, Kind::end_actor, theirs);  // as the owner answers
+    give(engine, Kind::watch_actor, theirs);
+    EXPECT_TRUE(engine.sent(Kind::actor_dead).empty()) << "its death is still noted";
+    EXPECT_EQ(engine.reason(), "");
+}
+
+TEST(actors, are_ended_again_only_when_no_handle_is_left) {
+    LoneEngine engine;
+    ObjectId id{};
+    {
+        const auto counter = spawn<Counter>(at(LoneEngine::peer), 5);
+        id = id_of(engine, counter);
+        give(engine, Kind::ask_actor, id);
+        EXPECT_TRUE(engine.sent(Kind::end_actor).empty());
+        give_up(engine, engine.sent(Kind::spawn));
+    }
+    EXPECT_FALSE(engine.sent(Kind::end_actor).empty());
+    EXPECT_TRUE(engine.sent(Kind::end_actor).empty());
+    give(engine, Kind::ask_actor, id);
+    EXPECT_FALSE(engine.sent(Kind::end_actor).empty());
 }
 
 }  // namespace

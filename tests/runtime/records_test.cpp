@@ -306,6 +306,7 @@ std::multimap<std::string, Case> all_cases() {
     row("kill_actor", Kind::kill_actor,
         with_actor(Kind::kill_actor, [](RecordWriter& record) { record.text("no more"); }));
     row("watch_actor", Kind::watch_actor, with_actor(Kind::watch_actor, [](RecordWriter&) {}));
+    row("ask_actor", Kind::ask_actor, with_actor(Kind::ask_actor, [](RecordWriter&) {}));
     row("actor_dead", Kind::actor_dead,
         with_actor(Kind::actor_dead, [](RecordWriter& record) { put_failure(record, false); }));
     row("name", Kind::name, [](S) {
