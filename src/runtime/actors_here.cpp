@@ -330,7 +330,10 @@ void Actors::on_watch(Rank from, RecordReader& reader) {
         unknown = !instances_.contains(id);
         Instance& target = instance(id);
         death = target.dead;
-        if (!death) target.watchers.push_back(from);
+        // A rank asks again when it let go of all handles and got another.
+        const auto& watchers = target.watchers;
+        const bool first = std::find(watchers.begin(), watchers.end(), from) == watchers.end();
+        if (!death && first) target.watchers.push_back(from);
     }
     if (death) send_death(from, id, *death);
     if (unknown && from != id.owner) ask_owner(id);

@@ -166,5 +166,14 @@ TEST(actors, are_ended_again_only_when_no_handle_is_left) {
     EXPECT_FALSE(engine.sent(Kind::end_actor).empty());
 }
 
+TEST(actors, tell_a_rank_once_of_a_death) {
+    LoneEngine engine;
+    give(engine, Kind::watch_actor, theirs);
+    give(engine, Kind::watch_actor, theirs);
+    give(engine, Kind::kill_actor, theirs);
+    EXPECT_FALSE(engine.sent(Kind::actor_dead).empty());
+    EXPECT_TRUE(engine.sent(Kind::actor_dead).empty());
+}
+
 }  // namespace
 }  // namespace mobula::runtime::testing
