@@ -88,19 +88,43 @@ on() { "$cluster" exec "$@"; }
 # failure with a name, not a test run without an end.
 user() { timeout -k 5 "${deadline_s:-90}" "$cluster" exec --user "$1" head "${@:2}"; }
 
-# try NAME [COMMAND...]: a check of that name (its function, if no command is given), then an empty
-# queue and whole and clean nodes, so that a failing one does not fail the next.
+# try NAME [COMMAND...]: a check of that name (its function, if no command is given), at whose end
+# nothing may be left on any host; then an empty queue and whole and clean nodes, so that a failing
+# one does not fail the next.
 try() {
-    check "$1" "${@:$(($# > 1 ? 2 : 1))}"
+    check "$1" leaves_nothing "${@:$(($# > 1 ? 2 : 1))}"
     local node
     [ ! -e "$MOBULA_CLUSTER_DIR" ] || {
         on head sh -c 'scancel -f -u alice; scancel -f -u bob' 2>/dev/null || true
         for node in n1 n2 n3; do "$cluster" heal $node; done
         until_deadline 60 idle || true
-        for node in n1 n2 n3; do on $node bash -c "$wipe" - "$MOBULA_CLUSTER_DIR"; done
+        for node in $hosts; do on $node bash -c "$wipe" - "$MOBULA_CLUSTER_DIR"; done
     }
 }
+hosts='head n1 n2 n3'
 # By owner, since what the hosts share may be bound into /tmp.
-wipe='pkill -KILL -u alice,bob; find /dev/shm /tmp "$1/local/pmix" -xdev -mindepth 1 \
-    \( -user alice -o -user bob \) -delete; true'
+found='find /dev/shm /tmp "$1/local/pmix" -xdev -mindepth 1 \
+    \( -user alice -o -user bob -o -path "$1/local/pmix/*" \)'
+wipe="pkill -KILL -u alice,bob; $found -delete; true"
 idle() { [ "$(on head sinfo -h -p low -o %D:%T)" = 3:idle ]; }
+
+# leaves_nothing COMMAND...: the command, and what it put on a host goes by itself.
+leaves_nothing() {
+    local node
+    "$@"
+    [ -e "$MOBULA_CLUSTER_DIR" ] || return 0 # it took the cluster down
+    for node in n1 n2 n3; do "$cluster" heal $node; done # what has no power cannot be looked at
+    until_deadline 30 nodes_are_clean || because "left behind: $(left_behind)"
+}
+# left_behind: files, segments and processes of the users on every host, and what lies in their
+# folders for as long as a job runs.
+left_behind() {
+    local host
+    for host in $hosts; do
+        { on $host bash -c "$look" - "$MOBULA_CLUSTER_DIR" || echo "nobody could look"; } |
+            sed "s/^/$host: /"
+    done
+    find "$MOBULA_CLUSTER_DIR"/scratch/{alice,bob} -name 'mobula-*'
+}
+look="$found; ipcs -m | grep 0x; pgrep -a -u alice,bob; true"
+nodes_are_clean() { [ -z "$(left_behind)" ]; }
