@@ -164,7 +164,10 @@ void Actors::kill(Object& actor) {
 }
 
 void Actors::kill(const ObjectId& id, Rank rank, const std::string& reason) {
-    if (rank == engine_.self()) return kill_here(id, reason);
+    if (rank == engine_.self()) {
+        kill_here(id, reason);
+        return;
+    }
     RecordWriter record(Kind::kill_actor);
     record.put(id).text(reason);
     engine_.network.send(rank, record);
