@@ -132,11 +132,17 @@ Rank ResourceGate::choose_for_actor(const TaskOptions& options, bool demands) {
     return choose(turned, demands);
 }
 
-scheduler::Ledger& ResourceGate::ledger_of(const TaskOptions& options) {
-    if (options.placement.kind != Placement::Kind::bundle) return own_;
+/// Null when the bundle that it would be of is gone.
+scheduler::Ledger* ResourceGate::find_ledger(const TaskOptions& options) noexcept {
+    if (options.placement.kind != Placement::Kind::bundle) return &own_;
     const auto found = bundles_.find({options.placement.group, options.placement.target});
-    if (found == bundles_.end()) throw Infeasible("the placement group is gone");
-    return found->second.ledger;
+    return found == bundles_.end() ? nullptr : &found->second.ledger;
+}
+
+scheduler::Ledger& ResourceGate::ledger_of(const TaskOptions& options) {
+    scheduler::Ledger* const ledger = find_ledger(options);
+    if (ledger == nullptr) throw Infeasible("the placement group is gone");
+    return *ledger;
 }
 
 bool ResourceGate::take(Task& task) {
@@ -157,10 +163,8 @@ void ResourceGate::release(graph::TaskExtra& extra) {
     extra.holds = false;
     {
         std::lock_guard guard(mutex_);
-        try {
-            ledger_of(extra.options).release(Amounts::of(extra.options), extra.gpus);
-        } catch (const Infeasible&) {
-            // Its bundle went before it; what it held went with the bundle.
+        if (scheduler::Ledger* const ledger = find_ledger(extra.options)) {
+            ledger->release(Amounts::of(extra.options), extra.gpus);
         }
     }
     wake_waiting();
@@ -170,14 +174,18 @@ void ResourceGate::release(graph::TaskExtra& extra) {
 void ResourceGate::lend(const Task& task) {
     {
         std::lock_guard guard(mutex_);
-        ledger_of(task.extra->options).lend_cpus(Amounts::of(task.extra->options));
+        scheduler::Ledger* const ledger = find_ledger(task.extra->options);
+        if (ledger == nullptr) return;
+        ledger->lend_cpus(Amounts::of(task.extra->options));
     }
     wake_waiting();
 }
 
 void ResourceGate::take_back(const Task& task) {
     std::lock_guard guard(mutex_);
-    ledger_of(task.extra->options).take_back_cpus(Amounts::of(task.extra->options));
+    if (scheduler::Ledger* const ledger = find_ledger(task.extra->options)) {
+        ledger->take_back_cpus(Amounts::of(task.extra->options));
+    }
 }
 
 void ResourceGate::wake_waiting() {

@@ -36,7 +36,7 @@ public:
     [[nodiscard]] bool take(Task& task);
     /// Gives back what was taken; others that wait for it are queued.
     void release(graph::TaskExtra& extra);
-    /// A waiting task lends its CPUs to others.
+    /// A waiting task lends its CPUs to others. When its bundle goes, what it held goes with it.
     void lend(const Task& task);
     void take_back(const Task& task);
 
@@ -67,6 +67,7 @@ private:
 
     [[nodiscard]] std::optional<Rank> choose_without_demands(const Placement& placement);
     [[nodiscard]] Rank bundle_rank(const TaskOptions& options) const;
+    [[nodiscard]] scheduler::Ledger* find_ledger(const TaskOptions& options) noexcept;
     [[nodiscard]] scheduler::Ledger& ledger_of(const TaskOptions& options);
     [[nodiscard]] std::vector<Rank> candidates(const TaskOptions& options, bool demands) const;
     void wake_waiting();

@@ -3,6 +3,7 @@
 // tasks and actors, and gives everything back. Method: each rank has 4 workers and 2 GPUs; groups
 // that fit, that must wait for others to go, and that can never be.
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <set>
@@ -23,6 +24,19 @@ int hold(int turns) {
     for (int i = 0; i < turns; ++i) mobula::yield();
     return turns;
 }
+std::atomic<bool> told{false};
+std::atomic<int> begun{0};
+bool tell() { return told.exchange(true); }
+int begun_here() { return begun.load(); }
+int until_told() {
+    ++begun;
+    while (!told) mobula::yield();
+    return 1;
+}
+/// Waits first after it was told.
+int told_and_waits() { return until_told() + get(remote<hold>(on(mobula::rank()), 3)); }
+/// Waits until then.
+int waits_until_told() { return 1 + get(remote<until_told>(on(mobula::rank()))); }
 struct Guest {
     Guest() = default;
     explicit Guest(int) {}
@@ -198,6 +212,22 @@ void gone_before_the_input() {
     }
 }
 
+void outlived_by_tasks() {
+    std::vector<Ref<int>> outliving;
+    {
+        const PlacementGroup group({{{"cpus", 1}}, {{"cpus", 1}}}, Strategy::strict_pack);
+        get(group.ready());
+        const unsigned rank = get(remote<where>({.cpus = 0, .placement = group.bundle(0)}));
+        outliving.push_back(remote<told_and_waits>({.cpus = 1, .placement = group.bundle(0)}));
+        outliving.push_back(remote<waits_until_told>({.cpus = 1, .placement = group.bundle(1)}));
+        await([&] { return get(remote<begun_here>(on(rank))) == 2; }, "the start of two tasks");
+    }
+    for (unsigned rank = 0; rank < ranks(); ++rank) get(remote<tell>(on(rank)));
+    for (const int one : get(outliving)) check(one >= 2, "a task ends wrongly without its bundle");
+    // What they have left behind would be found by those that wait after them.
+    for (unsigned i = 0; i < 100; ++i) get(remote<waits_until_told>(on(i % ranks())));
+}
+
 int driver(Job& job) {
     check_equal(workers(), 4U, "the number of workers");
     layouts();
@@ -208,6 +238,7 @@ int driver(Job& job) {
     bundle_goes_first();
     bad_ones();
     gone_before_the_input();
+    outlived_by_tasks();
     // All was given back.
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         TaskOptions all = on(rank);
