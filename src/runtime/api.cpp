@@ -226,18 +226,11 @@ public:
     std::optional<std::size_t> next(Deadline deadline) {
         Engine& engine = Engine::current();
         for (;;) {
+            // Only who has to wait may be refused to.
+            if (const std::optional<std::size_t> position = take(nullptr)) return position;
+            if (given_ == nodes_.size()) return std::nullopt;
             runtime::Gathering gathering(engine.team, 1);
-            {
-                std::lock_guard guard(lock_);
-                if (!ready_.empty()) {
-                    const std::size_t position = ready_.front();
-                    ready_.pop_front();
-                    ++given_;
-                    return position;
-                }
-                if (given_ == nodes_.size()) return std::nullopt;
-                sleeping_ = &gathering;
-            }
+            if (const std::optional<std::size_t> position = take(&gathering)) return position;
             engine.waits.sleep(gathering, {}, deadline);
             {
                 std::lock_guard guard(lock_);
@@ -255,6 +248,18 @@ private:
         Object* object = nullptr;
     };
 
+    /// When nothing has arrived, `sleeping` is told of what does.
+    std::optional<std::size_t> take(runtime::Gathering* sleeping) {
+        std::lock_guard guard(lock_);
+        if (ready_.empty()) {
+            sleeping_ = sleeping;
+            return std::nullopt;
+        }
+        const std::size_t position = ready_.front();
+        ready_.pop_front();
+        ++given_;
+        return position;
+    }
     void arrive(Node& node) noexcept {
         std::lock_guard guard(lock_);
         ready_.push_back(static_cast<std::size_t>(&node - nodes_.data()));

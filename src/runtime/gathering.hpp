@@ -20,6 +20,7 @@ public:
         job_ends = std::uint64_t{1} << 34U,
     };
 
+    /// Throws Error when too many wait already: to be made before anything else knows of the wait.
     Gathering(worker::Team& team, std::uint64_t target)
         : team_(team), sleeper_(team.sleeper(thread_)), target_(target) {}
 
@@ -39,7 +40,7 @@ public:
     void expire() noexcept override { interrupt(timed_out); }
 
     /// Once, by the owner; returns when it was woken.
-    void sleep() { team_.sleep(sleeper_); }
+    void sleep() noexcept { team_.sleep(sleeper_); }
 
     [[nodiscard]] std::uint64_t arrived() const noexcept {
         return state_.load(std::memory_order_acquire) & 0xFFFFFFFFU;

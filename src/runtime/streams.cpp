@@ -48,14 +48,16 @@ void Streams::ended(Task& task) noexcept {
 void* Streams::place(Task& task, const detail::TypeInfo& type) {
     const std::shared_ptr<Producer> producer = producer_of(task);
     const std::size_t window = std::max<std::size_t>(task.extra->options.stream_window, 1);
+    const auto has_room = [&](Gathering* waiting) {
+        std::lock_guard guard(producer->mutex);
+        if (producer->made - producer->consumed < window) return true;
+        producer->waiting = waiting;
+        return false;
+    };
     engine_.waits.check_cancelled();
-    for (;;) {
+    while (!has_room(nullptr)) {
         Gathering gathering(engine_.team, 1);
-        {
-            std::lock_guard guard(producer->mutex);
-            if (producer->made - producer->consumed < window) break;
-            producer->waiting = &gathering;
-        }
+        if (has_room(&gathering)) break;
         engine_.waits.sleep(gathering, {}, std::nullopt);
         {
             std::lock_guard guard(producer->mutex);
@@ -159,55 +161,67 @@ void Streams::on_item(Rank from, RecordReader& reader) {
     }
 }
 
-CellPtr Streams::next(Object& stream, Deadline deadline) {
+/// The next item, or a null one at the end. When there is neither yet, `waiting` is told of what
+/// comes.
+std::optional<CellPtr> Streams::take(Object& stream, Gathering* waiting) {
+    // Items are announced before the end: after one that was seen here none can follow.
+    const bool over = graph::is_done(graph::state_of(stream));
+    {
+        std::lock_guard guard(mutex_);
+        const auto found = sinks_.find(&stream);
+        if (found == sinks_.end()) return CellPtr();
+        Sink& sink = found->second;
+        if (!sink.items.empty()) {
+            CellPtr item = std::move(sink.items.front());
+            sink.items.pop_front();
+            if (sink.local) consumed(*sink.local, 1);
+            if (sink.remote) {
+                RecordWriter record(Kind::consumed);
+                record.put(sink.key);
+                engine_.network.send(sink.producer, record);
+            }
+            return item;
+        }
+        if (!over) {
+            sink.waiting = waiting;
+            return std::nullopt;
+        }
+    }
+    if (graph::state_of(stream) == graph::State::failed) graph::failure_of(stream)->raise();
+    return CellPtr();
+}
+
+/// Sleeps until take() has something, or the deadline.
+void Streams::await_news(Object& stream, Gathering& gathering, Deadline deadline) {
     struct Ends : graph::Waiter {
         Gathering* gathering = nullptr;
     };
+    Ends ends;
+    ends.gathering = &gathering;
+    ends.fire = [](graph::Waiter& waiter) noexcept {
+        static_cast<Ends&>(waiter).gathering->arrive();
+    };
+    const bool added = graph::add_waiter(stream, ends);
+    if (!added) gathering.arrive();
+    engine_.waits.sleep(gathering, {}, deadline);
+    const bool removed = added && graph::remove_waiter(stream, ends);
+    {
+        std::lock_guard guard(mutex_);
+        if (const auto found = sinks_.find(&stream); found != sinks_.end()) {
+            found->second.waiting = nullptr;
+        }
+    }
+    // The end may just be being told: it must be done with this stack first.
+    while (added && !removed && gathering.arrived() == 0) cpu_relax();
+}
+
+CellPtr Streams::next(Object& stream, Deadline deadline) {
     for (;;) {
-        const bool over = graph::is_done(graph::state_of(stream));
+        // Only who has to wait may be refused to.
+        if (std::optional<CellPtr> item = take(stream, nullptr)) return std::move(*item);
         Gathering gathering(engine_.team, 1);
-        {
-            std::lock_guard guard(mutex_);
-            const auto found = sinks_.find(&stream);
-            if (found == sinks_.end()) return {};
-            Sink& sink = found->second;
-            if (!sink.items.empty()) {
-                CellPtr item = std::move(sink.items.front());
-                sink.items.pop_front();
-                if (sink.local) consumed(*sink.local, 1);
-                if (sink.remote) {
-                    RecordWriter record(Kind::consumed);
-                    record.put(sink.key);
-                    engine_.network.send(sink.producer, record);
-                }
-                return item;
-            }
-            if (!over) sink.waiting = &gathering;
-        }
-        if (over) {
-            // Items are announced before the end, so none can follow.
-            if (graph::state_of(stream) == graph::State::failed) {
-                graph::failure_of(stream)->raise();
-            }
-            return {};
-        }
-        Ends ends;
-        ends.gathering = &gathering;
-        ends.fire = [](graph::Waiter& waiter) noexcept {
-            static_cast<Ends&>(waiter).gathering->arrive();
-        };
-        const bool added = graph::add_waiter(stream, ends);
-        if (!added) gathering.arrive();
-        engine_.waits.sleep(gathering, {}, deadline);
-        const bool removed = added && graph::remove_waiter(stream, ends);
-        {
-            std::lock_guard guard(mutex_);
-            if (const auto found = sinks_.find(&stream); found != sinks_.end()) {
-                found->second.waiting = nullptr;
-            }
-        }
-        // The end may just be being told: it must be done with this stack first.
-        while (added && !removed && gathering.arrived() == 0) cpu_relax();
+        if (std::optional<CellPtr> item = take(stream, &gathering)) return std::move(*item);
+        await_news(stream, gathering, deadline);
         engine_.waits.check_cancelled();
         if (gathering.was(Gathering::timed_out) && gathering.arrived() == 0) {
             throw Timeout("no item of the stream came in time");

@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include "graph/task.hpp"
@@ -72,6 +73,8 @@ private:
     [[nodiscard]] std::shared_ptr<Producer> producer_of(Task& task);
     void consumed(Producer& producer, std::uint64_t items);
     void add(const Object& stream, CellPtr item, const Task* remote_task);
+    [[nodiscard]] std::optional<CellPtr> take(Object& stream, Gathering* waiting);
+    void await_news(Object& stream, Gathering& gathering, Deadline deadline);
 
     Engine& engine_;
     std::mutex mutex_;

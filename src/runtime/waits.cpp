@@ -38,7 +38,8 @@ void Waits::check_cancelled() {
     if (ended_.load(std::memory_order_acquire)) throw Cancelled("the job ends");
 }
 
-void Waits::sleep(Gathering& gathering, std::span<detail::Cell* const> objects, Deadline deadline) {
+void Waits::sleep(Gathering& gathering, std::span<detail::Cell* const> objects,
+                  Deadline deadline) noexcept {
     Entry entry;
     entry.gathering = &gathering;
     entry.frame = worker::Team::frame();

@@ -27,9 +27,10 @@ class Waits {
 public:
     explicit Waits(Engine& engine) : engine_(engine) {}
 
-    /// Sleeps in the gathering until it is over. Throws Cancelled when the calling task was
-    /// cancelled, or the job ends.
-    void sleep(Gathering& gathering, std::span<detail::Cell* const> objects, Deadline deadline);
+    /// Sleeps in the gathering until it is over, which it also is when the calling task is
+    /// cancelled or the job ends. Does not throw: others know of the caller's stack by then.
+    void sleep(Gathering& gathering, std::span<detail::Cell* const> objects,
+               Deadline deadline) noexcept;
 
     /// Waits until `count` of the objects exist (are here, if `value`), or the deadline.
     void objects(std::span<detail::Cell* const> cells, std::size_t count, Deadline deadline,
@@ -39,7 +40,7 @@ public:
     void wake_cancelled();
     /// Wakes all: nothing will come any more.
     void end();
-    /// Throws what sleep() would throw.
+    /// Throws Cancelled when the calling task was cancelled, or the job ends.
     void check_cancelled();
 
     /// For the graph of who waits for whom.

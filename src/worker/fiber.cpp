@@ -5,7 +5,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/context/detail/fcontext.hpp>
+#include <cstdio>
 #include <cstring>
 #include <new>
 
@@ -52,6 +54,15 @@ void swap_exceptions(void* (&kept)[2]) noexcept {
 
 }  // namespace
 
+std::size_t fibers_max() noexcept {
+    std::size_t mappings = 65530;  // the kernel's default, where it does not tell
+    if (std::FILE* const file = std::fopen("/proc/sys/vm/max_map_count", "re")) {
+        if (std::fscanf(file, "%zu", &mappings) != 1) mappings = 65530;
+        std::fclose(file);
+    }
+    return std::max<std::size_t>((mappings - mappings / 16) / 2, 1);
+}
+
 Fiber::Fiber() noexcept {
 #if defined(MOBULA_TSAN)
     sanitizer_fiber_ = __tsan_get_current_fiber();
@@ -67,7 +78,10 @@ Fiber::Fiber(std::size_t stack_bytes, void (*entry)(void*), void* argument)
     if (memory == MAP_FAILED) throw std::bad_alloc();
     stack_ = static_cast<std::byte*>(memory);
     // An overflow shall end the process at once instead of writing into a neighbour's stack.
-    mprotect(stack_, page, PROT_NONE);
+    if (mprotect(stack_, page, PROT_NONE) != 0) {  // it takes a mapping of its own
+        munmap(stack_, stack_bytes_);
+        throw std::bad_alloc();
+    }
     bottom_ = stack_ + page;
     bottom_bytes_ = stack_bytes_ - page;
     context_ =

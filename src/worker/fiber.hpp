@@ -42,4 +42,7 @@ private:
     void* sanitizer_fiber_ = nullptr;  // of the thread sanitizer
 };
 
+/// So many fibers the kernel gives the process mappings for, two each, with some left for all else.
+[[nodiscard]] std::size_t fibers_max() noexcept;
+
 }  // namespace mobula::worker

@@ -117,12 +117,13 @@ Task* Team::steal(const Worker& thief) noexcept {
     return nullptr;
 }
 
-Sleeper Team::sleeper(std::binary_semaphore& for_a_thread) noexcept {
+Sleeper Team::sleeper(std::binary_semaphore& for_a_thread) {
     if (this_worker == nullptr) return {nullptr, nullptr, &for_a_thread};
+    this_worker->reserve_fiber();
     return {this_worker, this_worker->current(), nullptr};
 }
 
-void Team::sleep(const Sleeper& self) {
+void Team::sleep(const Sleeper& self) noexcept {
     if (self.worker != nullptr) {
         self.worker->suspend();
     } else {

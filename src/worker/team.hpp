@@ -42,7 +42,8 @@ protected:
 struct Settings {
     unsigned workers = 1;
     std::size_t stack_bytes = std::size_t{1} << 20U;
-    std::size_t suspended_max = 30000;   ///< fibers per worker; two mappings each
+    std::size_t suspended_max = 30000;              ///< fibers per worker; two mappings each
+    std::size_t fibers_max = worker::fibers_max();  ///< of all workers together
     std::chrono::microseconds spin{20};  ///< before an idle worker sleeps; 0 when oversubscribed
     std::chrono::milliseconds tick{100};
 };
@@ -93,10 +94,11 @@ public:
     /// Any ready task, to free it after the end; or null.
     [[nodiscard]] Task* take_any();
 
-    /// The caller, for whoever shall wake it up.
-    [[nodiscard]] Sleeper sleeper(std::binary_semaphore& for_a_thread) noexcept;
+    /// The caller, for whoever shall wake it up. Throws Error when too many wait already, so that
+    /// sleep(), before which others know of the caller's stack, need not.
+    [[nodiscard]] Sleeper sleeper(std::binary_semaphore& for_a_thread);
     /// Leaves the caller's stack until wake() was called for it, once for each sleep.
-    void sleep(const Sleeper& self);
+    void sleep(const Sleeper& self) noexcept;
     static void wake(const Sleeper& sleeper) noexcept;
     /// Lets others run on the calling worker first.
     void yield();
@@ -139,6 +141,7 @@ private:
     std::thread communication_;
 
     std::atomic<bool> stopping_{false};
+    std::atomic<std::size_t> fibers_{0};
     std::atomic<unsigned> idle_{0};    ///< workers that poll or sleep
     std::atomic<unsigned> asleep_{0};  ///< workers that sleep
     std::atomic<unsigned> parked_{0};  ///< of those, the ones that hear nothing of the network

@@ -2,6 +2,7 @@
 #include "worker/worker.hpp"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include <mobula/error.hpp>
@@ -76,25 +77,38 @@ void Worker::leave_for(Fiber& other) {
     self.switch_to(other);
 }
 
-Fiber& Worker::fiber_for_the_loop() {
-    if (!spare_.empty()) {
-        return *spare_.back();
-    }
-    if (fibers_.size() >= team_.settings_.suspended_max) {
-        throw Error("more than " + std::to_string(team_.settings_.suspended_max) +
+void Worker::make_fiber() {
+    const Settings& settings = team_.settings_;
+    if (fibers_.size() >= settings.suspended_max) {
+        throw Error("more than " + std::to_string(settings.suspended_max) +
                     " tasks wait at once on one worker (MOBULA_SUSPENDED_MAX)");
     }
-    fibers_.push_back(std::make_unique<Fiber>(
-        team_.settings_.stack_bytes, [](void* self) { static_cast<Worker*>(self)->loop(); }, this));
-    return *fibers_.back();
+    if (team_.fibers_.fetch_add(1) >= settings.fibers_max) {
+        team_.fibers_.fetch_sub(1);
+        throw Error("more than " + std::to_string(settings.fibers_max) +
+                    " tasks wait at once on one rank, which is what "
+                    "vm.max_map_count leaves room for");
+    }
+    try {
+        // Room for it comes first, so that it is known to both lists or to none.
+        spare_.reserve(fibers_.size() + 2);
+        fibers_.push_back(std::make_unique<Fiber>(
+            settings.stack_bytes, [](void* self) { static_cast<Worker*>(self)->loop(); }, this));
+        spare_.push_back(fibers_.back().get());
+    } catch (const std::bad_alloc&) {
+        team_.fibers_.fetch_sub(1);
+        throw Error("there is no memory for the stack of one more task that waits, beside " +
+                    std::to_string(fibers_.size()) + " on its worker");
+    }
 }
 
-void Worker::suspend() {
+void Worker::suspend() noexcept {
+    check(!spare_.empty(), "a fiber must be reserved before one is left");
     team_.delegate_.flush();
     Fiber& self = *current_;
-    Fiber& other = fiber_for_the_loop();
+    Fiber& other = *spare_.back();
     suspended_.store(suspended() + 1, std::memory_order_relaxed);
-    std::erase(spare_, &other);
+    spare_.pop_back();
     self.frame = std::exchange(Team::frame(), nullptr);
     current_ = &other;
     self.switch_to(other);
@@ -102,7 +116,11 @@ void Worker::suspend() {
 }
 
 void Worker::yield() {
-    if (spare_.empty() && fibers_.size() >= team_.settings_.suspended_max) return;
+    try {
+        reserve_fiber();
+    } catch (const Error&) {
+        return;  // as many as may wait do: it goes on alone
+    }
     // What yields may wait for a task that has not begun. But tasks that all yield must not start
     // one another without end.
     task_first_ = suspended() < yielding_max || ++yields_ % yields_per_task == 0;

@@ -24,8 +24,13 @@ public:
     bool wake_if_asleep() noexcept;
     /// The same for one that sleeps apart from the network.
     bool wake_if_parked() noexcept;
-    /// Leaves the current fiber; somebody will resume it.
-    void suspend();
+    /// Makes sure that the loop has a fiber to go on upon when the current one is left; throws
+    /// Error when that is one too many.
+    void reserve_fiber() {
+        if (spare_.empty()) make_fiber();
+    }
+    /// Leaves the current fiber; somebody will resume it. A fiber was reserved.
+    void suspend() noexcept;
     void yield();
 
     [[nodiscard]] unsigned number() const noexcept { return number_; }
@@ -50,7 +55,7 @@ private:
     [[nodiscard]] Task* next_shared() noexcept;
     [[nodiscard]] Fiber* next_resumed() noexcept;
     [[nodiscard]] bool anything_to_do();
-    [[nodiscard]] Fiber& fiber_for_the_loop();
+    void make_fiber();
     void leave_for(Fiber& other);
 
     Team& team_;

@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include <mobula/error.hpp>
+
 #include "worker/fake_delegate.hpp"
 
 namespace mobula::worker {
@@ -190,6 +192,37 @@ TEST(team, suspends_and_resumes_from_other_threads) {
         over = true;
         for (std::thread& thread : wakers) thread.join();
         EXPECT_EQ(running.team.suspended(), 0U);
+    }
+}
+
+TEST(team, refuses_a_sleeper_for_whom_there_is_no_fiber) {
+    for (const auto limit : {&Settings::suspended_max, &Settings::fibers_max}) {
+        constexpr int sleepers = 3;
+        Settings given = settings(1);
+        given.*limit = sleepers;
+        RunningTeam running(given);
+        std::vector<Sleeper> sleeping;
+        Semaphore woken{0}, refused{0};
+        for (int i = 0; i < sleepers; ++i) {
+            running.team.push(make_job([&] {
+                Nap nap(running.team);
+                sleeping.push_back(nap.sleeper);
+                running.team.sleep(nap.sleeper);
+                running.team.yield();
+                woken.release();
+            }));
+        }
+        running.team.push(make_job([&] {
+            try {
+                const Nap nap(running.team);
+            } catch (const Error&) {
+                running.team.yield();  // there is nobody to give way to
+                refused.release();
+            }
+        }));
+        expect_soon(refused, "a sleeper that is one too many");
+        for (const Sleeper& sleeper : sleeping) Team::wake(sleeper);
+        for (int i = 0; i < sleepers; ++i) expect_soon(woken, "a task that sleeps");
     }
 }
 
