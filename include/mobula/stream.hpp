@@ -16,7 +16,11 @@ class [[nodiscard]] Stream {
 public:
     explicit Stream(detail::CellPtr cell) noexcept : cell_(std::move(cell)) {}
     Stream(Stream&&) noexcept = default;
-    Stream& operator=(Stream&&) noexcept = default;
+    Stream& operator=(Stream&& other) noexcept {
+        Stream old(std::move(other));  // drops what this one was
+        std::swap(cell_, old.cell_);
+        return *this;
+    }
     ~Stream() {
         if (cell_) detail::cancel(*cell_, true);
     }

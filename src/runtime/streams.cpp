@@ -118,7 +118,8 @@ void Streams::on_consumed(Rank from, RecordReader& reader) {
 
 void Streams::open(const Object& stream) {
     std::lock_guard guard(mutex_);
-    sinks_.try_emplace(&stream);
+    // An object may lie where that of a stream did which nobody has closed.
+    sinks_.insert_or_assign(&stream, Sink{});
 }
 
 void Streams::close(const Object& stream) {

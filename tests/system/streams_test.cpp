@@ -5,6 +5,7 @@
 #include <atomic>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/checks.hpp"
@@ -26,6 +27,9 @@ Generator<int> count(int n) {
         ++made;
         co_yield i;
     }
+}
+Generator<int> from(int first, int n) {
+    for (int i = 0; i < n; ++i) co_yield first + i;
 }
 Generator<Array<int>> large(int n, std::size_t size) {
     for (int i = 0; i < n; ++i) {
@@ -166,6 +170,24 @@ void dropped(unsigned rank) {
     for (auto& stream : streams) check(!stream.next().has_value(), "a stream does not end");
 }
 
+/// The stream that is assigned to is dropped, and its items are not those of the next one.
+void assigned(unsigned rank) {
+    const int before = get(remote<ended_here>(on(rank)));
+    Stream<int> stream = remote<count>(on(rank), 1'000'000);
+    check_equal(get(*stream.next()), 0, "the first item");
+    stream = remote<count>(on(rank), 1);
+    await([&] { return get(remote<ended_here>(on(rank))) == before + 2; },
+          "the end of a generator whose stream was assigned to");
+    for (int i = 0; i < 500; ++i) {
+        stream = remote<from>(on(rank), 10 * i, 3);
+        check_equal(get(*stream.next()), 10 * i, "the first item of a stream that was assigned");
+        mobula::yield();
+    }
+    Stream<int>& same = stream;
+    stream = std::move(same);
+    check_equal(get(*stream.next()), 4991, "an item of a stream that was assigned to itself");
+}
+
 /// Reads a stream from a task, so that neither end is the driver.
 long read_from(unsigned producer) {
     long sum = 0;
@@ -179,6 +201,7 @@ int driver(Job& job) {
         back_pressure(rank);
         errors(rank);
         dropped(rank);
+        assigned(rank);
     }
     std::vector<Ref<long>> sums;
     for (unsigned i = 0; i < 4 * job.ranks; ++i) {
