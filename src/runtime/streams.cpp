@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/streams.hpp"
 
+#include <atomic>
 #include <cstring>
 #include <utility>
 
@@ -196,11 +197,14 @@ std::optional<CellPtr> Streams::take(Object& stream, Gathering* waiting) {
 void Streams::await_news(Object& stream, Gathering& gathering, Deadline deadline) {
     struct Ends : graph::Waiter {
         Gathering* gathering = nullptr;
+        std::atomic<bool> told{false};
     };
     Ends ends;
     ends.gathering = &gathering;
     ends.fire = [](graph::Waiter& waiter) noexcept {
-        static_cast<Ends&>(waiter).gathering->arrive();
+        auto& fired = static_cast<Ends&>(waiter);
+        fired.gathering->arrive();
+        fired.told.store(true, std::memory_order_release);
     };
     const bool added = graph::add_waiter(stream, ends);
     if (!added) gathering.arrive();
@@ -212,8 +216,9 @@ void Streams::await_news(Object& stream, Gathering& gathering, Deadline deadline
             found->second.waiting = nullptr;
         }
     }
-    // The end may just be being told: it must be done with this stack first.
-    while (added && !removed && gathering.arrived() == 0) cpu_relax();
+    // The end may just be being told, also where an item was what ended this sleep: whoever tells
+    // it must be done with this stack first.
+    while (added && !removed && !ends.told.load(std::memory_order_acquire)) cpu_relax();
 }
 
 CellPtr Streams::next(Object& stream, Deadline deadline) {

@@ -188,6 +188,17 @@ void assigned(unsigned rank) {
     check_equal(get(*stream.next()), 4991, "an item of a stream that was assigned to itself");
 }
 
+/// The last item and the end come together, while the reader wakes up.
+void short_ones(unsigned rank) {
+    for (int i = 0; i < 3000; ++i) {
+        int expected = 0;
+        for (const Ref<int>& item : remote<from>(on(rank), 0, 1 + i % 2)) {
+            check_equal(get(item), expected++, "an item of a short stream");
+        }
+        check_equal(expected, 1 + i % 2, "the number of items of a short stream");
+    }
+}
+
 /// Reads a stream from a task, so that neither end is the driver.
 long read_from(unsigned producer) {
     long sum = 0;
@@ -202,6 +213,7 @@ int driver(Job& job) {
         errors(rank);
         dropped(rank);
         assigned(rank);
+        short_ones(rank);
     }
     std::vector<Ref<long>> sums;
     for (unsigned i = 0; i < 4 * job.ranks; ++i) {
