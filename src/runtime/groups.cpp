@@ -81,37 +81,59 @@ void Groups::on_hold(Rank from, RecordReader& reader) {
 }
 
 void Groups::reserve_here(Request request) {
-    if (!engine_.resources.reserve({request.group, request.bundle}, request.amounts)) {
+    {
+        // Whoever gives resources back looks for requests afterwards: it must find this one, or
+        // this one what was given back.
         std::lock_guard guard(mutex_);
-        waiting_.push_back(std::move(request));
-        return;
+        if (!engine_.resources.reserve({request.group, request.bundle}, request.amounts)) {
+            waiting_.push_back(std::move(request));
+            return;
+        }
     }
-    if (request.maker == engine_.self()) return granted(request.group);
+    answer(request);
+}
+
+void Groups::retry() {
+    std::vector<Request> held;
+    {
+        // Whoever frees a group meanwhile finds its request waiting, or its bundle reserved.
+        std::lock_guard guard(mutex_);
+        for (auto at = waiting_.begin(); at != waiting_.end();) {
+            if (!engine_.resources.reserve({at->group, at->bundle}, at->amounts)) {
+                ++at;
+                continue;
+            }
+            held.push_back(std::move(*at));
+            at = waiting_.erase(at);
+        }
+    }
+    for (const Request& request : held) answer(request);
+}
+
+void Groups::answer(const Request& request) {
+    if (request.maker == engine_.self()) return granted(request.group, engine_.self());
     RecordWriter record(Kind::held_group);
     record.put(request.group);
     engine_.network.send(request.maker, record);
 }
 
-void Groups::retry() {
-    std::vector<Request> again;
-    {
-        std::lock_guard guard(mutex_);
-        again.swap(waiting_);
-    }
-    for (Request& request : again) reserve_here(std::move(request));
+void Groups::on_held(Rank from, RecordReader& reader) {
+    granted(reader.get<std::uint64_t>(), from);
 }
 
-void Groups::on_held(Rank, RecordReader& reader) { granted(reader.get<std::uint64_t>()); }
-
-void Groups::granted(std::uint64_t id) {
+void Groups::granted(std::uint64_t id, Rank holder) {
     CellPtr ready;
+    bool gone = false;
     {
         std::lock_guard guard(mutex_);
         const auto found = groups_.find(id);
-        if (found == groups_.end()) return;
-        Group& group = found->second;
-        if (++group.held == group.bundles.size()) ready = group.ready;
+        gone = found == groups_.end();
+        if (!gone && ++found->second.held == found->second.bundles.size()) {
+            ready = found->second.ready;
+        }
     }
+    // It may have been asked for after the group had it all freed.
+    if (gone) return give_back(id, holder);
     if (!ready) return reserve_next(id);
     Object& object = Object::of(*ready);
     new (graph::make_place(object, detail::type_info<detail::Nothing>)) detail::Nothing;
@@ -130,12 +152,16 @@ void Groups::remove(std::uint64_t id) {
     // Also where a bundle was only asked for: the request is taken out there.
     for (std::size_t i = 0; i < gone.bundles.size(); ++i) {
         if (i != 0 && gone.bundles[i].rank == gone.bundles[i - 1].rank) continue;
-        if (gone.bundles[i].rank == engine_.self()) continue;
-        RecordWriter record(Kind::free_group);
-        record.put(id);
-        engine_.network.send(gone.bundles[i].rank, record);
+        if (gone.bundles[i].rank != engine_.self()) give_back(id, gone.bundles[i].rank);
     }
-    free_here(id);
+    give_back(id, engine_.self());
+}
+
+void Groups::give_back(std::uint64_t id, Rank holder) {
+    if (holder == engine_.self()) return free_here(id);
+    RecordWriter record(Kind::free_group);
+    record.put(id);
+    engine_.network.send(holder, record);
 }
 
 void Groups::on_free(Rank, RecordReader& reader) { free_here(reader.get<std::uint64_t>()); }

@@ -58,11 +58,13 @@ private:
 
     void reserve_next(std::uint64_t group);
     void reserve_here(Request request);
-    void granted(std::uint64_t group);
+    void answer(const Request& request);
+    void granted(std::uint64_t group, Rank holder);
+    void give_back(std::uint64_t group, Rank holder);
     void free_here(std::uint64_t group);
 
     Engine& engine_;
-    std::mutex mutex_;
+    std::mutex mutex_;  ///< taken before that of the resources where both are
     std::unordered_map<std::uint64_t, Group> groups_;  ///< made by this rank
     std::vector<Request> waiting_;                     ///< for resources of this rank
     std::uint64_t next_ = 1;

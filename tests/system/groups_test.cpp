@@ -228,6 +228,40 @@ void outlived_by_tasks() {
     for (unsigned i = 0; i < 100; ++i) get(remote<waits_until_told>(on(i % ranks())));
 }
 
+/// Some are ready, some are asked for, some are on their way to the next rank when they go.
+int make_and_drop(unsigned seed) {
+    for (unsigned round = 0; round < 100; ++round) {
+        const PlacementGroup group(std::vector<Resources>(ranks(), Resources{{"cpus", 3}}),
+                                   Strategy::strict_spread);
+        if ((round + seed) % 3 == 0) get(group.ready());
+        if ((round + seed) % 3 == 1) mobula::yield();
+    }
+    return 1;
+}
+
+void dropped_at_any_time() {
+    std::vector<Ref<int>> takers;
+    for (unsigned i = 0; i < 4 * ranks(); ++i) {
+        TaskOptions options = on(i % ranks());
+        options.cpus = 0;
+        takers.push_back(remote<make_and_drop>(options, i));
+    }
+    get(takers);
+}
+
+/// A task gives its CPUs back while a group asks for them.
+void asked_for_while_they_come_back() {
+    TaskOptions all = on(0);
+    all.cpus = 4;
+    for (int round = 0; round < 1000; ++round) {
+        const Ref<int> before = remote<hold>(all, 0);
+        const PlacementGroup group(std::vector<Resources>(ranks(), Resources{{"cpus", 4}}),
+                                   Strategy::strict_spread);
+        get(group.ready(), 20s);
+        get(before);
+    }
+}
+
 int driver(Job& job) {
     check_equal(workers(), 4U, "the number of workers");
     layouts();
@@ -239,6 +273,8 @@ int driver(Job& job) {
     bad_ones();
     gone_before_the_input();
     outlived_by_tasks();
+    dropped_at_any_time();
+    asked_for_while_they_come_back();
     // All was given back.
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         TaskOptions all = on(rank);

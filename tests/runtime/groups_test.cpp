@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Goal: no bundle stays reserved for a group that is gone, in whatever order the records of its
+// maker and of who holds it come. Method: one engine, the other ranks are the test.
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include <mobula/mobula.hpp>
+
+#include "runtime/lone_engine.hpp"
+
+namespace mobula::runtime::testing {
+namespace {
+
+using wire::Kind;
+using wire::RecordReader;
+using wire::RecordWriter;
+
+constexpr std::uint64_t gone = 77;
+
+Record bytes_of(const RecordWriter& record) { return {record.span().begin(), record.span().end()}; }
+Record hold(std::uint64_t group) {
+    RecordWriter record(Kind::hold_group);
+    record.put(group).put(0U);
+    scheduler::Amounts(0, 0, {{"seat", 4}}).encode(record);
+    return bytes_of(record);
+}
+Record about(Kind kind, std::uint64_t group) {
+    RecordWriter record(kind);
+    record.put(group);
+    return bytes_of(record);
+}
+std::uint64_t group_of(const Record& record) {
+    RecordReader reader(record);
+    static_cast<void>(reader.get<Kind>());
+    return reader.get<std::uint64_t>();
+}
+std::int64_t free_seats(LoneEngine& engine) { return engine->resources.free().custom("seat"); }
+
+TEST(groups, that_went_have_late_bundles_given_back) {
+    LoneEngine engine;
+    engine.give(about(Kind::held_group, gone));
+    const Record freed = engine.sent(Kind::free_group);
+    ASSERT_FALSE(freed.empty());
+    EXPECT_EQ(group_of(freed), gone);
+}
+
+TEST(groups, are_freed_when_their_request_came_behind_the_end) {
+    LoneEngine engine;
+    engine.give(about(Kind::free_group, gone));
+    engine.give(hold(gone));
+    EXPECT_EQ(free_seats(engine), 0);
+    EXPECT_EQ(group_of(engine.sent(Kind::held_group)), gone);
+    // This is how the maker answers.
+    engine.give(about(Kind::free_group, gone));
+    EXPECT_EQ(free_seats(engine), 4 * scheduler::Amounts::one);
+}
+
+TEST(groups, that_wait_go_without_what_they_wait_for) {
+    LoneEngine engine;
+    engine.give(hold(1));
+    engine.give(hold(2));
+    engine.give(hold(3));
+    EXPECT_EQ(group_of(engine.sent(Kind::held_group)), 1U);
+    engine.give(about(Kind::free_group, 2));
+    EXPECT_TRUE(engine.sent(Kind::held_group).empty());
+    engine.give(about(Kind::free_group, 1));
+    EXPECT_EQ(group_of(engine.sent(Kind::held_group)), 3U);
+    engine.give(about(Kind::free_group, 3));
+    EXPECT_EQ(free_seats(engine), 4 * scheduler::Amounts::one);
+}
+
+}  // namespace
+}  // namespace mobula::runtime::testing
