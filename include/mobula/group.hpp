@@ -23,7 +23,7 @@ public:
     PlacementGroup& operator=(const PlacementGroup&) = delete;
     ~PlacementGroup() { detail::remove_group(group_); }
 
-    /// Ready when all bundles are reserved.
+    /// Ready when all bundles are reserved; Cancelled when the group goes before they are.
     [[nodiscard]] Ref<void> ready() const { return Ref<void>(ready_); }
     /// For TaskOptions::placement and ActorOptions::placement.
     [[nodiscard]] Placement bundle(unsigned number) const {

@@ -155,6 +155,12 @@ void Groups::remove(std::uint64_t id) {
         if (gone.bundles[i].rank != engine_.self()) give_back(id, gone.bundles[i].rank);
     }
     give_back(id, engine_.self());
+    if (gone.held == gone.bundles.size()) return;
+    auto failure = std::make_shared<graph::Failure>();
+    failure->kind = graph::FailureKind::cancelled;
+    failure->rank = static_cast<std::uint32_t>(index(engine_.self()));
+    failure->message = "the placement group went before all its bundles were reserved";
+    graph::fail(Object::of(*gone.ready), std::move(failure));
 }
 
 void Groups::give_back(std::uint64_t id, Rank holder) {

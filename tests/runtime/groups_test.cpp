@@ -72,5 +72,17 @@ TEST(groups, that_wait_go_without_what_they_wait_for) {
     EXPECT_EQ(free_seats(engine), 4 * scheduler::Amounts::one);
 }
 
+TEST(groups, that_go_before_they_were_ready_say_so) {
+    LoneEngine engine;
+    Ref<void> ready;
+    {
+        const PlacementGroup group({{{"seat", 3}}, {{"seat", 3}}}, Strategy::strict_spread);
+        ready = group.ready();
+        EXPECT_FALSE(ready.done());
+    }
+    EXPECT_TRUE(ready.done());
+    EXPECT_THROW(get(ready), Cancelled);
+}
+
 }  // namespace
 }  // namespace mobula::runtime::testing

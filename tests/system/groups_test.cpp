@@ -228,6 +228,18 @@ void outlived_by_tasks() {
     for (unsigned i = 0; i < 100; ++i) get(remote<waits_until_told>(on(i % ranks())));
 }
 
+void gone_before_it_was_ready() {
+    const std::vector<Resources> everything(ranks(), Resources{{"cpus", 4}});
+    const PlacementGroup first({{{"cpus", 4}}});
+    get(first.ready());
+    auto second = std::make_unique<PlacementGroup>(everything, Strategy::strict_spread);
+    const Ref<void> ready = second->ready();
+    second.reset();
+    const std::string text =
+        thrown<Cancelled>([&] { get(ready, 10s); }, "the readiness of a group that went");
+    check_contains(text, "placement group", "why a group is never ready");
+}
+
 /// Some are ready, some are asked for, some are on their way to the next rank when they go.
 int make_and_drop(unsigned seed) {
     for (unsigned round = 0; round < 100; ++round) {
@@ -273,6 +285,7 @@ int driver(Job& job) {
     bad_ones();
     gone_before_the_input();
     outlived_by_tasks();
+    gone_before_it_was_ready();
     dropped_at_any_time();
     asked_for_while_they_come_back();
     // All was given back.
