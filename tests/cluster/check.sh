@@ -6,24 +6,23 @@ passed=0 failed=0 skipped=0
 tap=false
 [ "${1:-}" != --tap ] || { tap=true; shift; }
 
-# told RESULT NAME REASON: a line for it, how long it took where that is known, and for one that
-# passed what it measured.
+# told RESULT NAME REASON: a line for it, and how long it took where that is known.
 took=''
 told() {
     local number=$((passed + failed + skipped))
     case $1-$tap in
-    passed-false) echo "ok $2$took${3:+: $3}" ;;
+    passed-false) echo "ok $2$took" ;;
     skipped-false) echo "skip $2: $3" ;;
     failed-false) echo "FAIL $2$took: $3" ;;
-    passed-true) echo "ok $number - $2" && echo "# took$took${3:+: $3}" ;;
+    passed-true) echo "ok $number - $2" && echo "# took$took" ;;
     skipped-true) echo "ok $number - $2 # SKIP $3" ;;
     failed-true) echo "not ok $number - $2" && echo "# ${3//$'\n'/ }" ;;
     esac
 }
 
 # check NAME COMMAND...: the command's exit code decides (77: not possible here), its output is the
-# reason. Of one that passes only its lines that begin with `note: ` are shown. It runs in a
-# subshell with `set -e` in force, so a failing step fails the check.
+# reason. What it measured is in lines that begin with `note: `, which are shown in any case. It
+# runs in a subshell with `set -e` in force, so a failing step fails the check.
 check() {
     local name=$1 reason code notes begin=${EPOCHREALTIME/./}
     shift
@@ -33,13 +32,14 @@ check() {
     set -e
     took=$(((${EPOCHREALTIME/./} - begin) / 100000))
     took=" ($((took / 10)).$((took % 10)) s)"
-    notes=$(sed -n 's/^note: //p' <<<"$reason" | paste -s -d ';' | sed 's/;/; /g')
-    reason=$(tail -n "${reason_lines:-3}" <<<"$reason" | tr '\n' ' ')
+    notes=$(sed -n 's/^note: /# /p' <<<"$reason")
+    reason=$(sed '/^note: /d' <<<"$reason" | tail -n "${reason_lines:-3}" | tr '\n' ' ')
     case $code in
-    0) passed=$((passed + 1)) && told passed "$name" "$notes" ;;
+    0) passed=$((passed + 1)) && told passed "$name" ;;
     77) skipped=$((skipped + 1)) && told skipped "$name" "$reason" ;;
     *) failed=$((failed + 1)) && told failed "$name" "${reason:-exit code $code}" ;;
     esac
+    [ -z "$notes" ] || echo "$notes"
 }
 
 # tally: the last line and the exit code, which say the same.
