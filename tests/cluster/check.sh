@@ -95,20 +95,20 @@ user() { timeout -k 5 "${deadline_s:-90}" "$cluster" exec --user "$1" head "${@:
 # nothing may be left on any host; then an empty queue and whole and clean nodes, so that a failing
 # one does not fail the next.
 try() {
+    local node before=$failed
     check "$1" leaves_nothing "${@:$(($# > 1 ? 2 : 1))}"
-    local node
-    [ ! -e "$MOBULA_CLUSTER_DIR" ] || {
-        on head sh -c 'scancel -f -u alice; scancel -f -u bob' 2>/dev/null || true
-        for node in n1 n2 n3; do "$cluster" heal $node; done
-        until_deadline 60 idle || true
+    [ -e "$MOBULA_CLUSTER_DIR" ] || return 0
+    on head sh -c 'scancel -f -u alice; scancel -f -u bob' 2>/dev/null || true
+    [ "$failed" = "$before" ] || for node in n1 n2 n3; do "$cluster" heal $node; done
+    until_deadline 60 idle || true
+    [ "$failed" = "$before" ] ||
         for node in $hosts; do on $node bash -c "$wipe" - "$MOBULA_CLUSTER_DIR"; done
-    }
 }
 hosts='head n1 n2 n3'
 # By owner, since what the hosts share may be bound into /tmp.
 found='find /dev/shm /tmp "$1/local/pmix" -xdev -mindepth 1 \
     \( -user alice -o -user bob -o -path "$1/local/pmix/*" \)'
-wipe="pkill -KILL -u alice,bob; $found -delete; true"
+wipe="pkill -KILL -u alice,bob; ipcrm --all=shm; $found -delete; true"
 idle() { [ "$(on head sinfo -h -p low -o %D:%T)" = 3:idle ]; }
 
 # leaves_nothing COMMAND...: the command, and what it put on a host goes by itself.
