@@ -103,7 +103,8 @@ void Cluster::start(Delegate& delegate, std::chrono::milliseconds dead_after) {
 }
 
 bool Cluster::finish(Time deadline) {
-    const bool in_order = transport_->leave(deadline) && transport_->close(deadline);
+    const bool in_order = transport_->leave(deadline);
+    if (in_order) transport_->close(deadline);
     transport_.reset();
     if (!in_order) return false;
     if (mpi_) mpi_->finalize();

@@ -79,7 +79,7 @@ public:
     [[nodiscard]] std::size_t backlog_bytes(Rank) const noexcept override { return 0; }
     void tick(Time) override {}
     bool leave(Time) override { return true; }
-    bool close(Time) override { return true; }
+    void close(Time) override {}
 
     [[nodiscard]] Counters counters() const override {
         Counters sums;

@@ -111,9 +111,9 @@ public:
     /// get records meanwhile.
     virtual bool leave(Time deadline) = 0;
 
-    /// Ends all connections in good order; after every rank has left, because one that still
-    /// speaks may have something to say to a rank that it has not spoken to before.
-    virtual bool close(Time deadline) = 0;
+    /// Ends all connections; after every rank has left, because one that still speaks may have
+    /// something to say to a rank that it has not spoken to before.
+    virtual void close(Time deadline) = 0;
 
     [[nodiscard]] virtual Counters counters() const = 0;
 

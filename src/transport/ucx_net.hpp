@@ -84,8 +84,8 @@ public:
     void close(Rank peer) noexcept;
     /// Lets a closed link be made anew: the peer was thought dead and has spoken.
     void reopen(Rank peer) noexcept { links_[index(peer)].broken = false; }
-    /// Ends all links after what was sent; true when that worked before the deadline.
-    bool close_all(Time deadline) noexcept;
+    /// Ends all links: before the deadline after what was sent, from then on at once.
+    void close_all(Time deadline) noexcept;
 
     /// Messages that UCX has not taken over yet.
     [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_; }

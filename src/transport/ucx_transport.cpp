@@ -15,6 +15,8 @@ namespace {
 
 // Messages that UCX has not taken over need progress although no event tells so.
 constexpr auto short_nap = std::chrono::milliseconds(1);
+// For what the network has taken over to arrive.
+constexpr auto last_word_time = std::chrono::seconds(2);
 constexpr auto long_nap = std::chrono::milliseconds(8);
 
 constexpr int refusals_before_nap = 16;
@@ -61,7 +63,7 @@ UcxTransportImpl::UcxTransportImpl(const Settings& settings, std::size_t ranks,
 
 UcxTransportImpl::~UcxTransportImpl() {
     ended_ = true;
-    (void)net_.close_all(Clock::now());
+    net_.close_all(Clock::now());
     // What UCX still has must be over before its memory goes; a forced close ends it soon.
     const Time latest = Clock::now() + std::chrono::seconds(2);
     while (net_.in_flight() + bulk_.in_flight() > 0 && Clock::now() < latest) net_.progress();
@@ -312,7 +314,15 @@ void UcxTransportImpl::say(Rank to, ControlKind kind) {
     turn_.leave([this] { work(); });
 }
 
-bool UcxTransportImpl::close(Time deadline) { return net_.close_all(deadline); }
+/// Only the first rank still has something under way, its last word to the others: all it sent was
+/// taken over by UCX, so a moment for the network is enough. Those who heard it must not wait at
+/// all: where a peer went before a connection to it was complete, UCX would have them wait for its
+/// part in that for most of a minute.
+void UcxTransportImpl::close(Time deadline) {
+    const Time now = Clock::now();
+    const bool last_word = self_ == membership_->first();
+    net_.close_all(last_word ? std::min<Time>(deadline, now + last_word_time) : now);
+}
 
 Counters UcxTransportImpl::counters() const {
     Counters now;

@@ -41,7 +41,7 @@ public:
     [[nodiscard]] std::size_t backlog_bytes(Rank peer) const noexcept override;
     void tick(Time now) override;
     bool leave(Time deadline) override;
-    bool close(Time deadline) override;
+    void close(Time deadline) override;
     [[nodiscard]] Counters counters() const override;
     [[nodiscard]] std::vector<std::string> describe() override;
 

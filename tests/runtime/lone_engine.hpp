@@ -48,7 +48,7 @@ public:
     }
     void tick(Time now) override { end_.tick(now); }
     bool leave(Time deadline) override { return end_.leave(deadline); }
-    bool close(Time deadline) override { return end_.close(deadline); }
+    void close(Time deadline) override { end_.close(deadline); }
     [[nodiscard]] transport::Counters counters() const override { return end_.counters(); }
     [[nodiscard]] std::vector<std::string> describe() override { return end_.describe(); }
 
