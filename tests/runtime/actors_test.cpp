@@ -124,6 +124,10 @@ TEST(actors, send_a_call_that_became_ready_while_another_was_sent) {
         ASSERT_FALSE(third_call.empty());
         EXPECT_GT(second_call.size(), third_call.size()) << "the second call brings a failure";
         for (const Record& sent : {spawned, second_call, third_call}) give_up(engine, sent);
+        // The second call brought a reference to the first one's result along.
+        RecordWriter release(Kind::release);
+        release.put(engine->exchange.publish(graph::Object::of(*first.cell().get())));
+        engine.give(release.put(std::int64_t{1}));
     }
     EXPECT_EQ(engine.reason(), "");
 }
