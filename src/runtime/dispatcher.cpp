@@ -214,12 +214,18 @@ void Dispatcher::send(Task& task, Rank to) {
     const TaskKey key = task.key;
     const std::uint64_t cancels = cancels_.load();
     const bool construct = task.info->actor != nullptr;
-    const bool over = !task.advance(Task::Phase::sent);
-    if (over || graph::is_cancelled(task)) {
+    if (!task.advance(Task::Phase::sent)) {
+        forget(task);
+        // Who called it over fails its results, and looks at it as long as he locks one of them.
+        for (std::uint32_t i = 0; i < task.info->results; ++i) {
+            std::lock_guard wait(task.results(i)->lock);
+        }
+        return engine_.retire(task);
+    }
+    if (graph::is_cancelled(task)) {
         const FailurePtr failure = engine_.cancelled(task);
         forget(task);
-        if (construct && !over) engine_.actors.kill_there(task, to, *failure);
-        // One that is over has failed already; failing waits for who is still doing that.
+        if (construct) engine_.actors.kill_there(task, to, *failure);
         return engine_.fail(task, failure);
     }
     RecordWriter record(construct ? Kind::spawn : task.actor != nullptr ? Kind::call : Kind::task);
