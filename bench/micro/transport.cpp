@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// What the transport costs, beside its floors in the same run: the round trip of one record and the
-// stream of records between two ranks beside ucx_perftest's active messages, an append beside
-// memcpy, and a fetch by push and by get beside memcpy. Run on 2 ranks; prints one line per case
-// with the ratio to its floor. Ratios within one run can be compared, figures of two runs cannot.
-//
-//     mpirun --oversubscribe --bind-to none -n 2 bench_transport
+
+/// What the transport costs, beside its floors in the same run: the round trip of one record and
+/// the stream of records between two ranks beside ucx_perftest's active messages, an append beside
+/// memcpy, and a fetch by push and by get beside memcpy. Run on 2 ranks; prints one line per case
+/// with the ratio to its floor. Ratios within one run can be compared, figures of two runs cannot.
+///
+///     mpirun --oversubscribe --bind-to none -n 2 bench_transport
 
 #include <unistd.h>
 
@@ -189,8 +189,12 @@ double append_ns() {
 
 /// ucx_perftest between the two ranks: the last line's figure in the column counted from 0.
 double perftest(bool first, const std::string& options, int column) {
+    // The port in hexadecimal digits and the state LISTEN, as the kernel lists them.
+    const std::string until_served =
+        "for try in $(seq 500); do grep -q ':350B .* 0A ' /proc/net/tcp && break; sleep 0.01; "
+        "done; ";
     const std::string command =
-        std::string("sleep ") + (first ? "0.5" : "0") + "; exec ucx_perftest -f -p 13579 " +
+        (first ? until_served : std::string{}) + "exec timeout 60 ucx_perftest -f -p 13579 " +
         (first ? "localhost -e " + options : std::string("-e")) + " 2>/dev/null";
     std::FILE* pipe = ::popen(command.c_str(), "r");
     std::string last;
