@@ -45,7 +45,7 @@ void Team::run(const std::function<void()>& first) {
 void Team::stop() noexcept {
     stopping_.store(true);
     for (const auto& worker : workers_) worker->wake_if_asleep();
-    wanted_.release();
+    wanted_.give();
     delegate_.wake_sleeper();
 }
 
@@ -160,8 +160,7 @@ std::uint64_t Team::tasks_run() const noexcept {
 }
 
 void Team::timers_changed() noexcept {
-    alarms_changed_.store(true);
-    wanted_.release();
+    wanted_.give();
     if (network_taken_.load()) delegate_.wake_sleeper();
 }
 
@@ -181,12 +180,12 @@ void Team::communicate() {
         const Time duty = do_duties();
         if (network_attended() && ++calm > calm_naps) {
             watcher_asleep_.store(true);
-            if (network_attended()) static_cast<void>(wanted_.try_acquire_until(duty));
+            if (network_attended()) wanted_.wait_until(duty);
             watcher_asleep_.store(false);
             continue;
         }
         const std::uint64_t polled = polled_.load(std::memory_order_relaxed);
-        static_cast<void>(wanted_.try_acquire_until(std::min(duty, Clock::now() + watch_period)));
+        wanted_.wait_until(std::min<Time>(duty, Clock::now() + watch_period));
         if (network_attended()) continue;
         calm = 0;
         if (polled != polled_.load(std::memory_order_relaxed)) continue;

@@ -13,6 +13,7 @@
 
 #include "base/clock.hpp"
 #include "worker/fiber.hpp"
+#include "worker/nudge.hpp"
 #include "worker/queues.hpp"
 #include "worker/timers.hpp"
 
@@ -147,11 +148,10 @@ private:
     std::atomic<unsigned> parked_{0};  ///< of those, the ones that hear nothing of the network
     std::atomic<bool> network_taken_{false};  ///< somebody sleeps on the network
     std::atomic<std::uint64_t> polled_{0};    ///< tick of the last poll by a worker
-    std::atomic<bool> alarms_changed_{false};
 
     /// Of the communication thread: it watches in short naps while the workers are busy, and
     /// sleeps until it is wanted otherwise.
-    std::counting_semaphore<> wanted_{0};
+    Nudge wanted_;
     std::atomic<bool> watcher_asleep_{false};
     Time next_tick_{};
 };

@@ -218,7 +218,7 @@ void Worker::wait_for_work() {
     // It is for the communication thread to see that the network is not forgotten.
     if (!team_.network_attended() && team_.watcher_asleep_.load() &&
         team_.watcher_asleep_.exchange(false)) {
-        team_.wanted_.release();
+        team_.wanted_.give();
     }
 }
 
