@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <functional>
@@ -122,6 +123,21 @@ public:
         head_.store(head_ + 1, std::memory_order_relaxed);
         return task;
     }
+    /// Takes the older half of the other's tasks, rounded up, or as many of them as go at once. For
+    /// the worker itself.
+    void take_half(LocalDeque& other) {
+        std::array<Task*, taken_max> tasks;
+        std::size_t count = 0;
+        {
+            std::lock_guard guard(other.lock_);
+            count = std::min((other.size() + 1) / 2, tasks.size());
+            for (std::size_t i = 0; i < count; ++i) {
+                tasks[i] = other.ring_[(other.head_ + i) & (other.ring_.size() - 1)];
+            }
+            other.head_.store(other.head_ + count, std::memory_order_relaxed);
+        }
+        for (std::size_t i = count; i > 0; --i) push(*tasks[i - 1]);  // the oldest is the next
+    }
     [[nodiscard]] std::size_t size() const noexcept {
         return tail_.load(std::memory_order_relaxed) - head_.load(std::memory_order_relaxed);
     }
@@ -131,6 +147,8 @@ public:
     }
 
 private:
+    static constexpr std::size_t taken_max = 64;
+
     void grow() {
         std::vector<Task*> bigger(ring_.size() * 2);
         for (std::size_t i = head_; i != tail_; ++i) {

@@ -107,16 +107,6 @@ Task* Team::take_foreign(Rank owner, std::size_t count) {
     });
 }
 
-Task* Team::steal(const Worker& thief) noexcept {
-    const std::size_t count = workers_.size();
-    for (std::size_t i = 1; i < count; ++i) {
-        if (Task* const task = workers_[(thief.number() + i) % count]->deque.pop_oldest()) {
-            return task;
-        }
-    }
-    return nullptr;
-}
-
 Sleeper Team::sleeper(std::binary_semaphore& for_a_thread) {
     if (this_worker == nullptr) return {nullptr, nullptr, &for_a_thread};
     this_worker->reserve_fiber();

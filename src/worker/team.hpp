@@ -129,7 +129,6 @@ private:
     bool wake_parked() noexcept;
     /// Whether an idle worker polls the network or sleeps at it.
     [[nodiscard]] bool network_attended() const noexcept { return idle_.load() > parked_.load(); }
-    [[nodiscard]] Task* steal(const Worker& thief) noexcept;
     [[nodiscard]] Time do_duties();
     void serve_network();
 

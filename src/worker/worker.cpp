@@ -20,6 +20,9 @@ constexpr unsigned own_tasks_in_a_row = 64;
 /// With so many suspended, only every so-many-th yield begins a task.
 constexpr std::size_t yielding_max = 1000;
 constexpr unsigned yields_per_task = 64;
+/// What a worker does not get to for so long is better run by another one, though that costs about
+/// as much.
+constexpr double steal_after_us = 0.5;
 
 }  // namespace
 
@@ -159,14 +162,16 @@ Task* Worker::next_task() noexcept {
         if (Task* const task = deque.pop_newest()) return task;
     }
     until_shared_ = own_tasks_in_a_row;
-    if (best < 0) {
-        if (Task* const task = deque.pop_newest()) return task;
-        if (Task* const task = team_.steal(*this)) return task;
-        return next_shared();
+    if (best >= 0) {
+        if (Task* const task = next_shared()) return task;
+        return deque.pop_newest();
     }
-    if (Task* const task = next_shared()) return task;
     if (Task* const task = deque.pop_newest()) return task;
-    return team_.steal(*this);
+    if (best == ReadyQueue::nothing) return nullptr;
+    for (const auto& other : team_.workers_) {
+        if (Task* const task = other->deque.pop_oldest()) return task;
+    }
+    return next_shared();
 }
 
 /// From the queue whose next task has the higher priority, else from both in turn.
@@ -198,6 +203,33 @@ bool Worker::anything_to_do() {
     return false;
 }
 
+bool Worker::sees_work(std::uint64_t now) {
+    if (any_resumed_.load(std::memory_order_acquire) || deque.size() != 0 ||
+        team_.ready_.size() != 0 || team_.fixed_.size() != 0 || team_.stopping()) {
+        return true;
+    }
+    steal(now);
+    return deque.size() != 0;
+}
+
+/// Takes half of what another worker does not get to; looks at one of them each time. What that
+/// worker begins in a moment has its data in that worker's caches: it is left there.
+void Worker::steal(std::uint64_t now) {
+    Worker& other = *team_.workers_[watched_];
+    const std::uint64_t run = other.tasks_run();
+    if (&other == this || other.deque.size() == 0 || (watched_since_ != 0 && run != watched_run_)) {
+        watched_ = (watched_ + 1) % team_.workers();
+        watched_since_ = 0;
+    } else if (watched_since_ == 0) {
+        watched_run_ = run;
+        watched_since_ = now;
+    } else if (static_cast<double>(now - watched_since_) >
+               steal_after_us * static_cast<double>(ticks_per_microsecond())) {
+        watched_since_ = 0;
+        deque.take_half(other.deque);
+    }
+}
+
 /// Polls for a while, then sleeps. Returns when there may be something to do.
 void Worker::wait_for_work() {
     team_.idle_.fetch_add(1);
@@ -206,11 +238,12 @@ void Worker::wait_for_work() {
     const std::uint64_t spin =
         static_cast<std::uint64_t>(team_.settings_.spin.count()) * ticks_per_microsecond();
     bool work = false;
+    std::uint64_t now = start;
     do {
         team_.delegate_.poll();
-        work = any_resumed_.load(std::memory_order_acquire) || deque.size() != 0 ||
-               team_.ready_.size() != 0 || team_.fixed_.size() != 0 || team_.stopping();
-    } while (!work && ticks_now() - start < spin);
+        now = ticks_now();
+        work = sees_work(now);
+    } while (!work && now - start < spin);
     if (!work) fall_asleep();
     last_poll_ = ticks_now();
     team_.polled_.store(last_poll_, std::memory_order_relaxed);

@@ -13,7 +13,7 @@ namespace mobula::worker {
 /// One thread of a team. Thread-bound, except for resume() and the two to wake it.
 class Worker {
 public:
-    Worker(Team& team, unsigned number) : team_(team), number_(number) {}
+    Worker(Team& team, unsigned number) : team_(team), number_(number), watched_(number) {}
 
     /// The thread's life: tasks until the team stops and nothing is suspended any more.
     void run(const std::function<void()>& first);
@@ -55,6 +55,8 @@ private:
     [[nodiscard]] Task* next_shared() noexcept;
     [[nodiscard]] Fiber* next_resumed() noexcept;
     [[nodiscard]] bool anything_to_do();
+    [[nodiscard]] bool sees_work(std::uint64_t now);
+    void steal(std::uint64_t now);
     void make_fiber();
     void leave_for(Fiber& other);
 
@@ -71,6 +73,12 @@ private:
     bool fixed_first_ = false;
     bool task_first_ = false;  // after a yield
     unsigned yields_ = 0;
+
+    /// The worker whose deque is looked at while there is nothing to do; since when it has had
+    /// tasks there without beginning one, after so many.
+    unsigned watched_;
+    std::uint64_t watched_run_ = 0;
+    std::uint64_t watched_since_ = 0;
 
     Spinlock resumed_lock_;
     Fiber* resumed_first_ = nullptr;

@@ -80,6 +80,22 @@ TEST(team, loses_no_wake_up) {
     }
 }
 
+TEST(team, takes_what_a_busy_worker_does_not_get_to) {
+    // So long a spin that nobody sleeps: who polls must see the others' tasks all the same.
+    RunningTeam running(settings(3, 1h));
+    for (const int tasks : {1, 2, 5}) {
+        Semaphore begun{0}, over{0};
+        running.team.push(make_job([&] {
+            for (int i = 0; i < tasks; ++i) {
+                running.team.push_next(make_job([&] { begun.release(); }));
+            }
+            for (int i = 0; i < tasks; ++i) expect_soon(begun, "a task beside a busy worker");
+            over.release();
+        }));
+        expect_soon(over, "the busy task");
+    }
+}
+
 TEST(team, hears_the_network_while_it_is_idle) {
     RunningTeam running(settings(2));
     Semaphore done{0};
