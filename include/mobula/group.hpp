@@ -11,7 +11,8 @@ namespace mobula {
 
 /// Resources reserved on ranks as a gang, all bundles or none. Bundles name what they hold as
 /// {"cpus", 2}, {"gpus", 1} or a custom resource. The reservation ends with this object. Throws
-/// Infeasible where the ranks could never hold it. Thread-bound to its task.
+/// Infeasible where the ranks could never hold it. Thread-bound to its task; its bundles'
+/// placements may travel, and be used on every rank once the group is ready.
 class PlacementGroup {
 public:
     explicit PlacementGroup(std::vector<Resources> bundles, Strategy strategy = Strategy::pack)
@@ -27,7 +28,7 @@ public:
     [[nodiscard]] Ref<void> ready() const { return Ref<void>(ready_); }
     /// For TaskOptions::placement and ActorOptions::placement.
     [[nodiscard]] Placement bundle(unsigned number) const {
-        return {Placement::Kind::bundle, number, true, group_};
+        return {Placement::Kind::bundle, number, true, group_, detail::bundle_home(group_, number)};
     }
 
 private:

@@ -55,8 +55,10 @@ template <class T>
 using Stored = std::conditional_t<std::is_void_v<T>, Nothing, T>;
 
 inline Deadline deadline_after(std::optional<std::chrono::nanoseconds> timeout) {
-    if (!timeout) return std::nullopt;
-    return std::chrono::steady_clock::now() + *timeout;
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point now = Clock::now();
+    if (!timeout || *timeout > Clock::time_point::max() - now) return std::nullopt;
+    return now + *timeout;
 }
 
 void wait_or_throw(std::span<Cell* const> cells, Deadline deadline);
@@ -69,6 +71,7 @@ template <class T>
     } else if constexpr (std::is_copy_constructible_v<T>) {
         return *value;
     } else {
+        note_moved_out(cell);
         return std::move(*value);
     }
 }
@@ -103,9 +106,11 @@ auto put(T&& value) {
 }
 
 /// Waits for the object and gives a copy of its value (an Array shares its bytes). The value of a
-/// move-only type is moved out: it can be got once. Waiting suspends the calling task, never its
-/// worker. Throws TaskError, Cancelled, ActorDied, OwnerDied, Timeout after `timeout`, or BadInput
-/// for a Ref that names nothing.
+/// move-only type is moved out: it can be got once, or given to one task by value; a second time on
+/// the same rank throws Error. Waiting suspends the calling task, never its worker; it goes on upon
+/// the same worker, when the task that this one runs meanwhile ends or waits. Throws TaskError,
+/// Cancelled, ActorDied, OwnerDied, Timeout after `timeout`, or BadInput for a Ref that names
+/// nothing.
 template <class T>
 T get(const Ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
     detail::Cell* const cell = ref.cell().get();
@@ -249,10 +254,11 @@ template <class T>
     return Arrivals(refs);
 }
 
-/// The position of one that is done; waits for the first. Throws Timeout.
+/// The position of one that is done; waits for the first. Throws Timeout, or BadInput for no refs.
 template <class T>
 std::size_t when_any(const std::vector<Ref<T>>& refs,
                      std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+    if (refs.empty()) throw BadInput("when_any: there are no objects to wait for");
     const Waited waited = wait(refs, 1, timeout);
     if (waited.done.empty()) throw Timeout("when_any: none of the objects became ready in time");
     return waited.done.front();

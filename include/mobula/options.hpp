@@ -24,6 +24,7 @@ struct Placement {
     unsigned target = 0;  ///< the rank, node or bundle
     bool hard = true;     ///< false: a wish that yields where the target cannot take it
     std::uint64_t group = 0;
+    unsigned home = 0;  ///< the rank that has the bundle
 
     /// On the next rank in turn.
     static Placement spread() { return {Kind::spread, 0, false, 0}; }
@@ -51,9 +52,11 @@ struct TaskOptions {
     /// GPUs; the task is told which by mobula::gpus().
     double gpus = 0;
     Resources resources = {};
-    /// How often the task is run again when the rank that runs it dies; -1: always.
+    /// How often the task is run again at most; -1: always. For now only when it throws and
+    /// `retry_exceptions` is set, because the death of a rank ends the job.
     int max_retries = 3;
-    /// Also run it again when it throws, up to max_retries times.
+    /// Run it again when it throws. What it takes by value is copied for each run; the submission
+    /// throws BadInput where it can only be moved.
     bool retry_exceptions = false;
     Placement placement = {};
     /// Among ready tasks of a rank the higher number runs first.

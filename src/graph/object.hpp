@@ -60,8 +60,9 @@ struct Object : detail::Cell {
 
     Spinlock lock;
     std::atomic<State> state{State::pending};
-    bool value_inside = false;  ///< `content.value` points to `inside`
-    Task* producer = nullptr;   ///< until it is done: the task of this rank that makes it
+    bool value_inside = false;           ///< `content.value` points to `inside`
+    std::atomic<bool> moved_out{false};  ///< the value, of a type that cannot be copied
+    Task* producer = nullptr;            ///< until it is done: the task of this rank that makes it
     const TypeInfo* type = nullptr;
     Waiter* waiters = nullptr;
     union Content {
@@ -97,6 +98,10 @@ static_assert(sizeof(Object) == 64, "an object is one cache line");
 [[nodiscard]] Object* new_object(std::uint32_t references);
 /// Destroys the value and frees the object; its last reference is gone.
 void free_object(Object* object) noexcept;
+
+/// Why a value of a type that cannot be copied is not given a second time.
+inline constexpr const char* moved_out_words =
+    "the value cannot be copied and was moved out already, by get or as the argument of a task";
 
 /// Room for a value of the type; small values lie inside the object.
 [[nodiscard]] void* make_place(Object& object, const TypeInfo& type);

@@ -25,6 +25,27 @@ void count(std::int64_t tasks) noexcept {
     told.fetch_add(std::exchange(untold, 0), std::memory_order_relaxed);
 }
 
+/// The block of a task whose arguments ask for more alignment than the pools give.
+struct AlignedBlock {
+    std::size_t alignment;
+    std::size_t before;  ///< bytes before the header, so that the arguments are aligned
+
+    explicit AlignedBlock(const FunctionInfo& info)
+        : alignment(info.arguments_alignment),
+          before((sizeof(Task) + alignment - 1) / alignment * alignment - sizeof(Task)) {}
+
+    void* allocate(std::size_t bytes) const {
+        return static_cast<std::byte*>(
+                   ::operator new(before + bytes, std::align_val_t{alignment})) +
+               before;
+    }
+    void free(Task* task) const noexcept {
+        ::operator delete(reinterpret_cast<std::byte*>(task) - before, std::align_val_t{alignment});
+    }
+};
+
+bool is_pooled(const FunctionInfo& info) noexcept { return info.arguments_alignment <= 16; }
+
 }  // namespace
 
 std::size_t tasks_alive() noexcept {
@@ -36,7 +57,8 @@ Task* new_task(const FunctionInfo& info, std::uint32_t references) {
     count(1);
     const std::size_t more = info.results > 1 ? (info.results - 1) * sizeof(Object*) : 0;
     const std::size_t bytes = sizeof(Task) + Task::room(info.arguments_bytes) + more;
-    auto* task = new (pool_allocate(bytes)) Task;
+    void* const block = is_pooled(info) ? pool_allocate(bytes) : AlignedBlock(info).allocate(bytes);
+    auto* task = new (block) Task;
     task->info = &info;
     task->bytes = static_cast<std::uint32_t>(bytes);
     for (std::uint32_t i = 0; i < info.results; ++i) {
@@ -67,8 +89,13 @@ void free_task(Task& task) noexcept {
     }
     delete task.extra;
     const std::size_t bytes = task.bytes;
+    const FunctionInfo& info = *task.info;
     task.~Task();
-    pool_free(&task, bytes);
+    if (is_pooled(info)) {
+        pool_free(&task, bytes);
+    } else {
+        AlignedBlock(info).free(&task);
+    }
     count(-1);
 }
 

@@ -24,6 +24,7 @@ struct TaskExtra : Pooled {
     TaskOptions options;
     bool demands = false;          ///< more than the one worker that runs it
     bool holds = false;            ///< the demands are taken from the rank's resources
+    int attempts = 0;              ///< that threw and were followed by another one
     std::vector<unsigned> gpus;    ///< given while it runs
     void* stream = nullptr;        ///< the producer's side of its stream
     unsigned max_concurrency = 1;  ///< of the actor that it constructs
@@ -54,7 +55,6 @@ struct Task {
     bool bound = false;    ///< must run on this rank
     bool foreign = false;  ///< another rank owns it; `where` is that rank
     std::atomic<bool> cancelled{false};
-    std::uint8_t attempt = 0;
     bool placed = false;              ///< must run on the rank `where`; its only option
     bool here = false;                ///< in an actor's mailbox: what it needs is on this rank
     Rank where{};                     ///< who runs it while sent; whose it is if foreign
@@ -78,7 +78,7 @@ struct Task {
         return false;
     }
 
-    /// Where its arguments lie: behind this header.
+    /// Where its arguments lie: behind this header, whose place in the block goes by that.
     [[nodiscard]] std::byte* arguments() noexcept {
         return reinterpret_cast<std::byte*>(this) + sizeof(Task);
     }

@@ -155,6 +155,10 @@ void* cell_value(Cell& cell, const TypeInfo& type) {
     return graph::value_of(Object::of(cell), type);
 }
 
+void note_moved_out(Cell& cell) {
+    if (Object::of(cell).moved_out.exchange(true)) throw Error(graph::moved_out_words);
+}
+
 bool sole_reference(const Cell& cell) noexcept { return graph::is_alone(Object::of(cell)); }
 
 CellPtr new_object(const TypeInfo& type, void*& place) {
@@ -328,6 +332,9 @@ std::uint64_t create_group(std::vector<Resources> bundles, bool spread, bool str
 }
 void remove_group(std::uint64_t group) noexcept {
     if (Engine::running()) Engine::current().groups.remove(group);
+}
+unsigned bundle_home(std::uint64_t group, unsigned bundle) {
+    return Engine::current().resources.bundle_home({group, bundle});
 }
 
 // ---- the calling task's surroundings ----

@@ -29,7 +29,11 @@ void Engine::stop() {
     finished_.store(true);
     waits.end();
     team.stop();
-    leave_after(std::chrono::seconds(static_cast<long>(options.exit_wait_s) + 1), code_);
+    const auto wait = std::chrono::seconds(static_cast<long>(options.exit_wait_s) + 1);
+    leave_after(wait, code_,
+                "mobula: rank " + std::to_string(index(self())) + " leaves tasks behind that ran " +
+                    std::to_string(wait.count()) +
+                    " s after the driver's end (MOBULA_EXIT_WAIT_S)\n");
 }
 
 int Engine::run(const std::function<int(std::string& reason)>& driver) {

@@ -96,9 +96,22 @@ static bool only_a_rank(const TaskOptions& options) {
            options.max_retries == usual.max_retries;
 }
 
+static void check_retries(const Task& task, const TaskOptions& given) {
+    if (given.max_retries < -1) {
+        throw BadInput("max_retries is " + std::to_string(given.max_retries) +
+                       "; it can be -1 (always), 0 or more");
+    }
+    if (given.retry_exceptions && given.max_retries != 0 && !task.info->repeatable) {
+        throw BadInput("retry_exceptions: " + task.info->name() +
+                       " takes a value that can only be moved, so it cannot run twice; take it by "
+                       "const reference");
+    }
+}
+
 void Engine::apply_options(Task& task, const TaskOptions& given) {
     const bool demands = given.cpus != 1 || given.gpus != 0 || !given.resources.empty() ||
                          given.placement.kind == Placement::Kind::bundle;
+    check_retries(task, given);
     resources.check(given, demands);
     if (!demands && !task.info->stream && only_a_rank(given)) {
         task.placed = true;
@@ -243,13 +256,13 @@ bool Engine::run_again(Task& task, const graph::Failure& failure) {
         return false;
     }
     const int retries = task.extra->options.max_retries;
-    if (retries >= 0 && task.attempt >= retries) return false;
+    if (retries >= 0 && task.extra->attempts >= retries) return false;
     for (std::uint32_t i = 0; i < task.info->results; ++i) {
         Object& object = *task.results(i);
         if (is_done(graph::state_of(object))) return false;  // some results are out already
         if (object.content.value != nullptr) graph::drop_place(object);
     }
-    if (task.attempt < 255) ++task.attempt;
+    if (retries >= 0) ++task.extra->attempts;
     resources.release(*task.extra);
     task.phase.store(Task::Phase::waiting);
     enqueue(task);

@@ -74,6 +74,7 @@ std::unique_ptr<Encoded> Exchange::make_form(Object& object) {
     for (;;) {
         switch (graph::state_of(object)) {
             case State::ready: {
+                if (object.moved_out.load()) throw Error(graph::moved_out_words);
                 detail::Writer writer;
                 object.type->encode(object.content.value, writer);
                 return seal(writer);

@@ -49,7 +49,7 @@ std::uint64_t Groups::create(std::vector<scheduler::Amounts> bundles, Strategy s
     std::uint64_t id = 0;
     {
         std::lock_guard guard(mutex_);
-        id = (static_cast<std::uint64_t>(index(engine_.self())) << 40U) | next_++;
+        id = (static_cast<std::uint64_t>(index(engine_.self())) << maker_shift) | next_++;
         groups_.emplace(id, std::move(group));
     }
     engine_.resources.place_group(id, std::move(placed));

@@ -27,6 +27,10 @@ class Groups {
 public:
     explicit Groups(Engine& engine) : engine_(engine) {}
 
+    [[nodiscard]] static Rank maker_of(std::uint64_t group) noexcept {
+        return static_cast<Rank>(group >> maker_shift);
+    }
+
     [[nodiscard]] std::uint64_t create(std::vector<scheduler::Amounts> bundles, Strategy strategy,
                                        CellPtr& ready);
     void remove(std::uint64_t group);
@@ -68,6 +72,7 @@ private:
     std::unordered_map<std::uint64_t, Group> groups_;  ///< made by this rank
     std::vector<Request> waiting_;                     ///< for resources of this rank
     std::uint64_t next_ = 1;
+    static constexpr unsigned maker_shift = 40;  ///< in the number of a group
 };
 
 }  // namespace mobula::runtime

@@ -48,7 +48,7 @@ constexpr Row number(std::string_view name, Member member, Form form, double low
 }
 constexpr Row automatic(std::string_view name, Member member, Form form, double value, double high,
                         std::string_view meaning, std::string_view help) {
-    return {name, member, form, value, high, meaning, value, {}, help};
+    return {name, member, form, std::max(value, 0.0), high, meaning, value, {}, help};
 }
 constexpr Row other(std::string_view name, Member member, Form form, std::string_view words,
                     std::string_view help) {
@@ -199,9 +199,8 @@ std::string_view kind_of(Form form) {
 
 std::string allowed(const Row& row) {
     if (!row.words.empty()) return std::string(row.words);
-    const double low = row.automatic.empty() ? row.low : std::max(row.low, 0.0);
     std::string text =
-        fmt::format("{} from {} to {}", kind_of(row.form), print_quantity(row.form, low),
+        fmt::format("{} from {} to {}", kind_of(row.form), print_quantity(row.form, row.low),
                     print_quantity(row.form, row.high));
     if (!row.automatic.empty()) text += fmt::format(", or auto: {}", row.automatic);
     return text;

@@ -45,7 +45,9 @@ std::vector<Rank> ResourceGate::candidates(const TaskOptions& options, bool dema
         throw Infeasible("placement asks for " +
                          std::string(placement.kind == Kind::rank ? "rank " : "node ") +
                          std::to_string(placement.target) + ", and the job has " +
-                         std::to_string(totals_.size()) + " ranks");
+                         (placement.kind == Kind::rank
+                              ? std::to_string(totals_.size()) + " ranks"
+                              : std::to_string(detail::surroundings().nodes) + " nodes"));
     }
     throw Infeasible(scheduler::infeasible(amounts, totals_, allowed).value_or("infeasible"));
 }
@@ -76,12 +78,24 @@ void ResourceGate::check(const TaskOptions& options, bool demands) const {
     }
 }
 
-/// Where the bundle is that the placement names. Groups are known where they were made.
+static void check_fit(const Amounts& bundle, const Amounts& asked) {
+    if (scheduler::fits(bundle, asked)) return;
+    throw Infeasible("a task asks for " + scheduler::describe(asked) + " in a bundle of " +
+                     scheduler::describe(bundle));
+}
+
+/// Where the bundle is that the placement names. What else there is to know of a group is known
+/// where it was made, and to the bundle's rank once it is reserved.
 Rank ResourceGate::bundle_rank(const TaskOptions& options) const {
     std::lock_guard guard(mutex_);
     const auto found = groups_.find(options.placement.group);
     if (found == groups_.end()) {
-        throw Infeasible("placement names a group that was not made on this rank, or is gone");
+        const Placement& placement = options.placement;
+        if (Groups::maker_of(placement.group) == engine_.self() ||
+            placement.home >= totals_.size()) {
+            throw Infeasible("the placement group is gone");
+        }
+        return static_cast<Rank>(placement.home);
     }
     const std::vector<PlacedBundle>& bundles = found->second;
     if (options.placement.target >= bundles.size()) {
@@ -90,11 +104,7 @@ Rank ResourceGate::bundle_rank(const TaskOptions& options) const {
                          std::to_string(bundles.size()));
     }
     const PlacedBundle& bundle = bundles[options.placement.target];
-    const Amounts asked = Amounts::of(options);
-    if (!scheduler::fits(bundle.amounts, asked)) {
-        throw Infeasible("a task asks for " + scheduler::describe(asked) + " in a bundle of " +
-                         scheduler::describe(bundle.amounts));
-    }
+    check_fit(bundle.amounts, Amounts::of(options));
     return bundle.rank;
 }
 
@@ -141,14 +151,20 @@ scheduler::Ledger* ResourceGate::find_ledger(const TaskOptions& options) noexcep
 
 scheduler::Ledger& ResourceGate::ledger_of(const TaskOptions& options) {
     scheduler::Ledger* const ledger = find_ledger(options);
-    if (ledger == nullptr) throw Infeasible("the placement group is gone");
+    if (ledger == nullptr) {
+        throw Infeasible("the placement group is not ready() yet, or gone, or has no bundle " +
+                         std::to_string(options.placement.target));
+    }
     return *ledger;
 }
 
 bool ResourceGate::take(Task& task) {
     graph::TaskExtra& extra = *task.extra;
     std::lock_guard guard(mutex_);
-    auto gpus = ledger_of(extra.options).try_acquire(Amounts::of(extra.options));
+    const Amounts asked = Amounts::of(extra.options);
+    scheduler::Ledger& ledger = ledger_of(extra.options);
+    if (&ledger != &own_) check_fit(ledger.total(), asked);
+    auto gpus = ledger.try_acquire(asked);
     if (!gpus) {
         waiting_.push_back(&task);
         return false;
@@ -246,6 +262,13 @@ void ResourceGate::unreserve(std::uint64_t group) {
 void ResourceGate::place_group(std::uint64_t group, std::vector<PlacedBundle> bundles) {
     std::lock_guard guard(mutex_);
     groups_[group] = std::move(bundles);
+}
+
+unsigned ResourceGate::bundle_home(const BundleKey& key) const {
+    std::lock_guard guard(mutex_);
+    const auto found = groups_.find(key.group);
+    if (found == groups_.end() || key.bundle >= found->second.size()) return 0;
+    return static_cast<unsigned>(index(found->second[key.bundle].rank));
 }
 
 }  // namespace mobula::runtime

@@ -57,6 +57,8 @@ public:
         scheduler::Amounts amounts;
     };
     void place_group(std::uint64_t group, std::vector<PlacedBundle> bundles);
+    /// Rank 0 where this rank knows of no such bundle.
+    [[nodiscard]] unsigned bundle_home(const BundleKey& key) const;
 
 private:
     struct Bundle {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -56,11 +57,18 @@ int answer_at_start(const std::string& text) noexcept {
     return 0;
 }
 
-void leave_after(std::chrono::seconds delay, int code) noexcept {
+void leave_after(std::chrono::seconds delay, int code, const std::string& words) {
     static std::atomic<int> exit_code{0};
+    static std::array<char, 256> last_words;  // read by a signal's handler, which may not allocate
+    static std::atomic<std::size_t> last_bytes{0};
     exit_code.store(code);
+    last_bytes.store(0);
+    last_bytes.store(words.copy(last_words.data(), last_words.size()));
     struct sigaction action {};
-    action.sa_handler = [](int) { _exit(exit_code.load()); };
+    action.sa_handler = [](int) {
+        static_cast<void>(!::write(STDERR_FILENO, last_words.data(), last_bytes.load()));
+        _exit(exit_code.load());
+    };
     sigaction(SIGALRM, &action, nullptr);
     alarm(static_cast<unsigned>(std::max<long>(delay.count(), 1)));
 }

@@ -24,7 +24,8 @@ inline constexpr int bad_input = 2;
 [[nodiscard]] int answer_at_start(const std::string& text) noexcept;
 
 /// Ends the process with this code after a while, unless it ended before: whatever its threads do.
-void leave_after(std::chrono::seconds delay, int code) noexcept;
+/// Says `words` on stderr then, if there are any.
+void leave_after(std::chrono::seconds delay, int code, const std::string& words = {});
 
 /// The process ends by itself after all: takes leave_after() back.
 void stay() noexcept;

@@ -66,6 +66,7 @@ TEST(SettingsTest, RefusesTheRest) {
     EXPECT_THAT(refusal({"--lr", "-0.1"}), HasSubstr("--lr"));
     EXPECT_THAT(refusal({"--outer", "adam"}), HasSubstr("adam"));
     EXPECT_THAT(refusal({"--seed", "-1"}), HasSubstr("--seed"));
+    EXPECT_THAT(refusal({"--seed", "18446744073709551616"}), HasSubstr("--seed"));
     EXPECT_THAT(refusal({"--colour"}), HasSubstr("--colour"));
     EXPECT_THAT(refusal({"more"}), HasSubstr("more"));
     EXPECT_THAT(refusal({"--rounds"}), HasSubstr("--rounds"));

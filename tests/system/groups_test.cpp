@@ -274,6 +274,29 @@ void asked_for_while_they_come_back() {
     }
 }
 
+/// A rank that did not make the group uses its bundles all the same.
+unsigned run_in(Placement bundle) { return get(remote<where>({.placement = bundle})); }
+void used_elsewhere() {
+    const PlacementGroup group(std::vector<Resources>(ranks(), Resources{{"cpus", 1}}),
+                               Strategy::spread);
+    get(group.ready());
+    for (unsigned rank = 0; rank < ranks(); ++rank) {
+        for (unsigned number = 0; number < ranks(); ++number) {
+            const unsigned home = get(remote<where>({.placement = group.bundle(number)}));
+            check_equal(get(remote<run_in>(on(rank), group.bundle(number))), home,
+                        "where a bundle is, as another rank finds it");
+        }
+        const auto too_much = [](Placement bundle) {
+            return get(remote<where>({.cpus = 2, .placement = bundle}));
+        };
+        const auto nowhere = [&](Placement bundle) {
+            return thrown<Infeasible>([&] { get(remote(on(rank), too_much, bundle)); },
+                                      "a task that asks too much of a bundle");
+        };
+        check_contains(nowhere(group.bundle(0)), "in a bundle of", "the refusal elsewhere");
+    }
+}
+
 int driver(Job& job) {
     check_equal(workers(), 4U, "the number of workers");
     layouts();
@@ -283,6 +306,7 @@ int driver(Job& job) {
     two_at_once();
     bundle_goes_first();
     bad_ones();
+    used_elsewhere();
     gone_before_the_input();
     outlived_by_tasks();
     gone_before_it_was_ready();

@@ -3,10 +3,14 @@
 // small functions with known answers; each case is asked for on each rank in turn.
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -55,6 +59,16 @@ struct Point {
     double x, y;
 };
 double norm(const Point& point) { return std::hypot(point.x, point.y); }
+
+/// As vectors of a processor want it.
+struct alignas(64) Line {
+    int numbers[16];
+};
+int misaligned(Line by_value, const Line& by_reference) {
+    return static_cast<int>(reinterpret_cast<std::uintptr_t>(&by_value) % 64 +
+                            reinterpret_cast<std::uintptr_t>(&by_reference) % 64) +
+           by_value.numbers[3] - by_reference.numbers[3];
+}
 
 /// Fails until it has been run three times on this rank.
 int third_time(int key) {
@@ -106,6 +120,38 @@ void move_only(unsigned rank) {
     check_equal(get(shared).size(), 6U, "a shared input afterwards");
 }
 
+void moved_out_twice(unsigned rank) {
+    const Ref<std::unique_ptr<int>> boxed = put(std::make_unique<int>(12));
+    check_equal(get(remote<look_into>(on(rank), boxed)), 12, "a move-only object, looked into");
+    check_equal(*get(boxed), 12, "a move-only object");
+    check_contains(thrown<Error>([&] { get(boxed); }, "a move-only object that is got twice"),
+                   "moved out already", "the refusal");
+    const Ref<std::unique_ptr<int>> made = remote<box>(on(rank), 13);
+    check_equal(get(remote<unbox>(on(rank), made)), 13, "a move-only result, given to a task");
+    if (rank != mobula::rank()) return;  // another rank is sent a value for each task
+    check_contains(
+        thrown<TaskError>([&] { get(remote<unbox>(on(rank), made)); }, "the same for a second one"),
+        "moved out already", "the refusal");
+}
+
+void alignments(unsigned rank) {
+    for (int i = 0; i < 20; ++i) {
+        Line line{};
+        line.numbers[3] = i;
+        check_equal(get(remote<misaligned>(on(rank), line, line)), 0, "how far arguments are off");
+        check_equal(get(remote<misaligned>(on(rank), put(line), line)), 0, "or an object");
+    }
+}
+
+void times_out_of_range(unsigned rank) {
+    constexpr auto for_ever = std::chrono::nanoseconds::max();
+    check_equal(get(remote<add>(on(rank), 1, 2), for_ever), 3, "a result within all time");
+    const std::vector<Ref<int>> refs{remote<add>(on(rank), 1, 2)};
+    check_equal(mobula::wait(refs, 1, for_ever).done.size(), 1U, "how many came within all time");
+    check_equal(when_any(refs, for_ever), 0U, "the first of one");
+    thrown<BadInput>([] { when_any(std::vector<Ref<int>>{}); }, "the first of none");
+}
+
 void lambdas(unsigned rank) {
     check_equal(get(remote([](int n) { return n * n; }, 7)), 49, "a lambda's square");
     check_equal(get(remote(
@@ -140,6 +186,26 @@ void retries(unsigned rank) {
                     },
                     std::vector<int>(30), ++key)),
                 30, "the argument of the third attempt");
+    // More attempts than a byte counts.
+    static std::atomic<int> runs;
+    options.max_retries = 300;
+    thrown<TaskError>(
+        [&] {
+            get(remote(options, [] {
+                ++runs;
+                throw std::runtime_error("no");
+            }));
+        },
+        "a task that always fails");
+    check_equal(get(remote(on(rank), [] { return runs.exchange(0); })), 301, "its attempts");
+    options.max_retries = -2;
+    thrown<BadInput>([&] { remote<third_time>(options, ++key); }, "less than no retries");
+    // What would be empty the second time is refused the first time.
+    options.max_retries = 3;
+    thrown<BadInput>([&] { remote<unbox>(options, std::make_unique<int>(1)); },
+                     "a retried task with a move-only argument by value");
+    check_equal(get(remote<look_into>(options, std::make_unique<int>(14))), 14,
+                "the same by reference");
 }
 
 std::vector<int> order;
@@ -187,6 +253,9 @@ int driver(Job& job) {
         basics(rank);
         results(rank);
         move_only(rank);
+        moved_out_twice(rank);
+        alignments(rank);
+        times_out_of_range(rank);
         lambdas(rank);
         retries(rank);
         priorities(rank);

@@ -61,6 +61,8 @@ struct FunctionInfo {
     void (*destroy)(void* arguments) noexcept;
     /// Of a constructor: the actor's type; else null.
     const struct ActorInfo* actor;
+    bool repeatable = true;                ///< no argument has to be moved from
+    std::size_t arguments_alignment = 16;  ///< at least
 };
 
 /// Adds the function to the table that all ranks compare when they meet, under a name that is the
@@ -99,6 +101,9 @@ void unbind_input(Input& input) noexcept;
 /// The object's value once it is ready; decodes it when it came encoded. Throws what the object's
 /// failure says.
 [[nodiscard]] void* cell_value(Cell& cell, const TypeInfo& type);
+/// To be called before the value of a type that cannot be copied is moved out; throws Error the
+/// second time.
+void note_moved_out(Cell& cell);
 /// Whether this rank holds no other reference to the object than one, so that its value may be
 /// moved out.
 [[nodiscard]] bool sole_reference(const Cell& cell) noexcept;
@@ -147,6 +152,8 @@ void kill(Cell* actor);
 [[nodiscard]] std::uint64_t create_group(std::vector<Resources> bundles, bool spread, bool strict,
                                          CellPtr& ready);
 void remove_group(std::uint64_t group) noexcept;
+/// The rank of a bundle of a group that this rank made; 0 when there is no such bundle.
+[[nodiscard]] unsigned bundle_home(std::uint64_t group, unsigned bundle);
 
 // ---- the calling task's surroundings ----
 

@@ -3,6 +3,7 @@
 
 /// Erases a typed call: from a function and its arguments to FunctionInfo and Task.
 
+#include <algorithm>
 #include <array>
 #include <new>
 #include <string>
@@ -73,6 +74,7 @@ public:
             const bool movable = !keep && (input_.cell == nullptr || sole_reference(*input_.cell));
             return movable ? D(std::move(*value)) : D(*value);
         } else {
+            if (input_.cell != nullptr) note_moved_out(*input_.cell);
             return D(std::move(*value));
         }
     }
@@ -120,6 +122,13 @@ template <class... P>
 struct ArgumentsOf<std::tuple<P...>> {
     using type = Slots<std::index_sequence_for<P...>, P...>;
 };
+
+/// Whether a call leaves its arguments as they were, if it is told to keep them.
+template <class Parameters>
+inline constexpr bool can_repeat = false;
+template <class... P>
+inline constexpr bool can_repeat<std::tuple<P...>> =
+    ((std::is_lvalue_reference_v<P> || std::is_copy_constructible_v<std::remove_cvref_t<P>>)&&...);
 
 /// What the caller of a function with this result holds.
 template <class R>
@@ -218,7 +227,9 @@ struct Erased {
                                        &encode,
                                        &decode,
                                        &destroy,
-                                       Call::actor};
+                                       Call::actor,
+                                       can_repeat<typename Call::Parameters>,
+                                       std::max<std::size_t>(alignof(Arguments), 16)};
 };
 
 template <auto function>

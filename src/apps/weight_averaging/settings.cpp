@@ -2,7 +2,9 @@
 #include "apps/weight_averaging/settings.hpp"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -29,8 +31,11 @@ CLI::Validator within(double lowest, double highest) {
 /// CLI11's own conversion takes "-1" for the largest number that there is.
 CLI::Validator whole_number() {
     return {[](const std::string& text) -> std::string {
-                const bool number = text.find_first_not_of("0123456789") == std::string::npos;
-                return number ? std::string() : "must be a whole number from 0 on, not " + text;
+                std::uint64_t number = 0;
+                const char* const end = text.data() + text.size();
+                const auto [stopped, error] = std::from_chars(text.data(), end, number);
+                if (error == std::errc() && stopped == end) return {};
+                return "must be a whole number from 0 to 18446744073709551615, not " + text;
             },
             ""};
 }
