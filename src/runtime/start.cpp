@@ -163,7 +163,15 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
         clean = cluster->finish(Clock::now() + std::chrono::milliseconds(
                                                    static_cast<long>(options.exit_wait_s * 1000)));
     }
-    if (!clean) transport::Cluster::abandon(code);
+    if (!clean) {
+        if (leads) {
+            std::fprintf(stderr,
+                         "mobula: ranks that did not end within %g s after the driver, because a "
+                         "task there goes on, are left behind (MOBULA_EXIT_WAIT_S)\n",
+                         options.exit_wait_s);
+        }
+        transport::Cluster::abandon(code);
+    }
     runtime::stay();
     return code;
 }

@@ -254,6 +254,7 @@ def deaf(job, ranks):
     job.wait_until_ready()
     job.wait_until_gone(STOP_SECONDS)
     job.check_status(0)
+    job.check_said_once('ranks that did not end within 2 s after the driver')
 
 
 def circle(job, ranks):

@@ -3,6 +3,7 @@
 // ends, or does not, in the way that the first argument names.
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -18,8 +19,11 @@ using namespace mobula;
 int forever() {
     for (;;) mobula::yield();
 }
+std::atomic<unsigned> deaf_begun{0};
+void note_deaf() { ++deaf_begun; }
 /// Gives way to nobody and listens to nobody.
 int deaf() {
+    remote<note_deaf>({.placement = Placement::on_rank(0)});
     static volatile bool go_on = true;
     while (go_on) {
     }
@@ -80,6 +84,7 @@ int driver(Job& job) {
         for (unsigned rank = 1; rank < job.ranks; ++rank) {
             deaf_ones.push_back(remote<deaf>({.placement = Placement::on_rank(rank)}));
         }
+        while (deaf_begun < job.ranks - 1) mobula::yield();
     }
     std::printf("ready\n");
     std::fflush(stdout);
