@@ -5,7 +5,9 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -30,14 +32,21 @@ public:
 
     Array() = default;
 
-    /// Elements are not initialised. Throws StoreFull when the store has no room.
+    /// Elements are not initialised. Throws StoreFull when the store has no room, and BadInput for
+    /// a shape of more than 8 dimensions or of more bytes than any memory has.
     explicit Array(std::span<const std::size_t> shape) : dimensions_(shape.size()) {
         if (shape.size() > dimensions_max) {
             throw BadInput("an Array has at most 8 dimensions, not " +
                            std::to_string(shape.size()));
         }
         std::copy(shape.begin(), shape.end(), shape_.begin());
-        buffer_ = detail::allocate_buffer(size() * sizeof(T));
+        const std::optional<std::size_t> bytes = bytes_of(shape);
+        if (!bytes) {
+            throw BadInput("an Array of shape " + text_of(shape) + " with " +
+                           std::to_string(sizeof(T)) +
+                           " bytes an element is larger than any memory");
+        }
+        buffer_ = detail::allocate_buffer(*bytes);
     }
     Array(std::initializer_list<std::size_t> shape)
         : Array(std::span<const std::size_t>(shape.begin(), shape.size())) {}
@@ -98,25 +107,39 @@ public:
         detail::Reader& reader = archive.reader();
         dimensions_ = reader.raw<std::uint8_t>();
         if (dimensions_ > dimensions_max) throw Error("an encoded Array has too many dimensions");
-        std::size_t bytes = dimensions_ == 0 ? 0 : sizeof(T);
-        for (std::size_t i = 0; i < dimensions_; ++i) {
-            shape_[i] = reader.raw<std::uint64_t>();
-            if (__builtin_mul_overflow(bytes, shape_[i], &bytes)) {
-                throw Error("an encoded Array's shape is impossible");
-            }
-        }
-        if (bytes > inline_bytes_max) {
+        for (std::size_t i = 0; i < dimensions_; ++i) shape_[i] = reader.raw<std::uint64_t>();
+        const std::optional<std::size_t> bytes = bytes_of(shape());
+        if (!bytes) throw Error("an encoded Array's shape is impossible");
+        if (*bytes > inline_bytes_max) {
             buffer_ = reader.attachment();
-            if (buffer_.size() < bytes) throw Error("an encoded Array's block is too small");
+            if (buffer_.size() < *bytes) throw Error("an encoded Array's block is too small");
         } else {
-            buffer_ = detail::allocate_buffer(bytes);
-            reader.bytes(buffer_.data(), bytes);
+            buffer_ = detail::allocate_buffer(*bytes);
+            reader.bytes(buffer_.data(), *bytes);
         }
     }
 
 private:
     /// Up to here the elements travel inside the message.
     static constexpr std::size_t inline_bytes_max = 4096;
+
+    /// Nothing for more than a difference of pointers can tell, the bound of every container.
+    static std::optional<std::size_t> bytes_of(std::span<const std::size_t> shape) noexcept {
+        if (shape.empty() || std::find(shape.begin(), shape.end(), 0U) != shape.end()) return 0;
+        std::size_t bytes = sizeof(T);
+        for (const std::size_t extent : shape) {
+            if (__builtin_mul_overflow(bytes, extent, &bytes)) return std::nullopt;
+        }
+        if (bytes > static_cast<std::size_t>(PTRDIFF_MAX)) return std::nullopt;
+        return bytes;
+    }
+    static std::string text_of(std::span<const std::size_t> shape) {
+        std::string text;
+        for (const std::size_t extent : shape) {
+            text += (text.empty() ? "" : " x ") + std::to_string(extent);
+        }
+        return text;
+    }
 
     detail::Buffer buffer_;
     std::array<std::size_t, dimensions_max> shape_{};
