@@ -91,8 +91,9 @@ Actor<A> spawn_actor(const ActorOptions& options, Arguments&&... arguments) {
                   "mobula: spawn: the actor's class has no constructor for these arguments");
     using Call = std::conditional_t<waits, Waiting, Given>;
     static_assert(can_travel<typename Call::Parameters>,
-                  "mobula: spawn: an argument cannot travel between ranks; it must be trivially "
-                  "copyable without addresses, a standard container or have a cereal serialize");
+                  "mobula: spawn: an argument cannot travel between ranks; it and what it holds "
+                  "must be trivially copyable without addresses, a standard container or have a "
+                  "cereal serialize and a default constructor");
     if constexpr (can_travel<typename Call::Parameters>) {
         Task& task = make_task<Call>(std::forward<Arguments>(arguments)...);
         return Actor<A>(detail::spawn(task, options));

@@ -4,9 +4,9 @@
 /// How values travel between ranks. Trivially copyable types without a `serialize` go as
 /// their bytes. All others go through cereal: standard containers by its headers, user types by
 /// their `serialize` member or function. A user type that holds a container includes that
-/// container's cereal header itself.
+/// container's cereal header itself. What holds an address, or something that cannot travel,
+/// cannot travel either; the members of a class are its author's to answer for.
 
-#include <array>
 #include <cereal/cereal.hpp>
 #include <cereal/types/array.hpp>
 #include <cereal/types/deque.hpp>
@@ -23,13 +23,9 @@
 #include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
 #include <concepts>
-#include <functional>
-#include <optional>
-#include <span>
-#include <string_view>
 #include <type_traits>
-#include <variant>
 
+#include <mobula/detail/parts.hpp>
 #include <mobula/detail/stream.hpp>
 #include <mobula/detail/type_info.hpp>
 
@@ -62,52 +58,95 @@ private:
 namespace detail {
 
 template <class T>
-concept Address = std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
-                  std::same_as<T, std::string_view> || std::is_null_pointer_v<T>;
+consteval bool carries_address();
+template <class... P>
+consteval bool any_carries_address(List<P...>) {
+    return (carries_address<std::remove_cv_t<P>>() || ...);
+}
+/// Whether an address lies in a T as far as can be seen: members of a class cannot be.
+template <class T>
+consteval bool carries_address() {
+    return Address<T> || any_carries_address(Parts<T>());
+}
 
 template <class T>
-inline constexpr bool is_span = false;
-template <class T, std::size_t n>
-inline constexpr bool is_span<std::span<T, n>> = true;
-template <class T>
-inline constexpr bool is_span<std::reference_wrapper<T>> = true;
+concept HoldsAddress = carries_address<T>();
 
-/// Types that say themselves how they travel; also where their bytes could be copied.
 template <class T>
-inline constexpr bool has_own_form =
-    std::is_class_v<T> && (cereal::traits::has_member_serialize<T, OutputArchive>::value ||
-                           cereal::traits::has_non_member_serialize<T, OutputArchive>::value ||
-                           cereal::traits::has_member_save<T, OutputArchive>::value);
-template <class T, std::size_t n>
-inline constexpr bool has_own_form<std::array<T, n>> = has_own_form<T>;
-template <class T>
-inline constexpr bool has_own_form<std::optional<T>> = has_own_form<T>;
-template <class... T>
-inline constexpr bool has_own_form<std::variant<T...>> = (has_own_form<T> || ...);
+concept ClassOrUnion = std::is_class_v<T> || std::is_union_v<T>;
 
+template <class T>
+consteval bool has_own_form();
+template <class... P>
+consteval bool any_has_own_form(List<P...>) {
+    return (has_own_form<std::remove_cv_t<P>>() || ...);
+}
+/// Whether a T, or what it holds, says itself how it travels; then it goes that way, also where its
+/// bytes could be copied.
+template <class T>
+consteval bool has_own_form() {
+    if constexpr (has_parts<T>) {
+        return any_has_own_form(Parts<T>());
+    } else if constexpr (ClassOrUnion<T>) {
+        return cereal::traits::has_member_serialize<T, OutputArchive>::value ||
+               cereal::traits::has_non_member_serialize<T, OutputArchive>::value ||
+               cereal::traits::has_member_save<T, OutputArchive>::value;
+    } else {
+        return false;
+    }
+}
+
+template <class T>
+consteval bool is_plain() {
+    if constexpr (!std::is_trivially_copyable_v<T>) {
+        return false;
+    } else if constexpr (HoldsAddress<T>) {
+        return false;
+    } else {
+        return !has_own_form<T>();
+    }
+}
 /// Types whose bytes are their value. An address means nothing on another rank.
 template <class T>
-concept Plain = std::is_trivially_copyable_v<T> && !Address<T> && !is_span<T> && !has_own_form<T>;
+concept Plain = is_plain<T>();
 
-/// Types of the standard library that cereal saves whether or not they are plain.
-template <class T>
-inline constexpr bool saved_by_cereal = false;
-template <class T, std::size_t n>
-inline constexpr bool saved_by_cereal<std::array<T, n>> = true;
-template <class T>
-inline constexpr bool saved_by_cereal<std::optional<T>> = true;
-template <class... T>
-inline constexpr bool saved_by_cereal<std::variant<T...>> = true;
-
-/// Class types of plain bytes that cereal is to learn from us.
+/// Class types of plain bytes that cereal is to learn from us. Those that hold others it knows.
 template <class T>
 concept PlainClass =
-    Plain<T> && !saved_by_cereal<T> && std::is_class_v<T> && std::is_default_constructible_v<T>;
+    ClassOrUnion<T> && !has_parts<T> && std::is_default_constructible_v<T> && Plain<T>;
 
 template <class T>
-concept ThroughCereal =
-    !Address<T> && !is_span<T> && cereal::traits::is_output_serializable<T, OutputArchive>::value &&
-    cereal::traits::is_input_serializable<T, InputArchive>::value;
+consteval bool goes_through_cereal();
+/// Whether cereal can save a T inside of another value, and make one there to load into.
+template <class T>
+inline constexpr bool goes_inside =
+    !std::is_const_v<T> && std::is_default_constructible_v<T> && goes_through_cereal<T>();
+/// Of how a pointee is made nothing can be said here: cereal may use a private constructor.
+template <class T>
+inline constexpr bool goes_inside<Pointee<T>> =
+    std::is_polymorphic_v<T> || cereal::traits::has_load_and_construct<T, InputArchive>::value ||
+    goes_through_cereal<std::remove_cv_t<T>>();
+template <class T>
+    requires(!std::is_class_v<T>)
+inline constexpr bool goes_inside<Pointee<T>> = goes_inside<std::remove_cv_t<T>>;
+template <class... P>
+consteval bool all_go_inside(List<P...>) {
+    return (goes_inside<P> && ...);
+}
+/// cereal itself looks at the outermost type only.
+template <class T>
+consteval bool goes_through_cereal() {
+    if constexpr (HoldsAddress<T>) {
+        return false;
+    } else if constexpr (!cereal::traits::is_output_serializable<T, OutputArchive>::value ||
+                         !cereal::traits::is_input_serializable<T, InputArchive>::value) {
+        return false;
+    } else {
+        return all_go_inside(Parts<T>());
+    }
+}
+template <class T>
+concept ThroughCereal = goes_through_cereal<T>();
 
 }  // namespace detail
 

@@ -25,7 +25,7 @@ namespace mobula {
 /// until it is copied or given away (put, argument, result), or who got the last there is of it.
 /// As an object it is read-only, as every object. A view keeps its object pinned. Reentrant.
 template <class T>
-    requires std::is_trivially_copyable_v<T> && (!detail::Address<T>)
+    requires std::is_trivially_copyable_v<T> && (!detail::HoldsAddress<T>)
 class Array {
 public:
     static constexpr std::size_t dimensions_max = 8;

@@ -96,13 +96,18 @@ template <class T>
 auto put(T&& value) {
     using V = std::remove_cvref_t<T>;
     static_assert(Value<V>,
-                  "mobula: put(value): the type cannot travel between ranks; it must be trivially "
-                  "copyable without addresses, a standard container or have a cereal serialize");
-    void* place = nullptr;
-    detail::CellPtr cell = detail::new_object(detail::type_info<V>, place);
-    new (place) V(std::forward<T>(value));
-    detail::finish_object(*cell);
-    return Ref<V>(std::move(cell));
+                  "mobula: put(value): the type cannot travel between ranks; it and what it holds "
+                  "must be trivially copyable without addresses, a standard container or have a "
+                  "cereal serialize and a default constructor");
+    if constexpr (Value<V>) {
+        void* place = nullptr;
+        detail::CellPtr cell = detail::new_object(detail::type_info<V>, place);
+        new (place) V(std::forward<T>(value));
+        detail::finish_object(*cell);
+        return Ref<V>(std::move(cell));
+    } else {
+        return Ref<V>();
+    }
 }
 
 /// Waits for the object and gives a copy of its value (an Array shares its bytes). The value of a

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: mobula: a parameter of this function cannot travel
+// expect only: mobula: a parameter of this function cannot travel
 #include <mobula/mobula.hpp>
 
 #include <string>

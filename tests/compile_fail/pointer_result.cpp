@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: mobula: the result of this function cannot travel
+// expect only: mobula: the result of this function cannot travel
 #include <mobula/mobula.hpp>
 
 int* place(int size);

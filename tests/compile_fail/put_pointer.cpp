@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: mobula: put\(value\): the type cannot travel
+// expect only: mobula: put\(value\): the type cannot travel
 #include <mobula/mobula.hpp>
 
 void submit(int* address) { mobula::put(address); }

@@ -3,8 +3,8 @@
 """What must not compile does not, and says why: each .cpp here is tried, output is TAP.
 
 A case has a line `// expect: REGEX` among its first three; the compiler has to fail and one of its
-messages has to match. `// expect: success` is for the twin that shows the case to be right but for
-the one mistake.
+messages has to match. With `// expect only: REGEX` it has to be the only error. `// expect:
+success` is for the twin that shows the case to be right but for the one mistake.
 
 usage: run.py [-I FOLDER] -- COMPILER...
 """
@@ -27,16 +27,20 @@ flags = ['-std=c++20', '-fsyntax-only', '-Wall', '-Wextra', '-Werror', '-x', 'c+
 def verdict(case):
     """Why the case is not as it should be, or nothing."""
     head = case.read_text().splitlines()[:3]
-    expects = [m.group(1) for m in (re.match(r'// expect: (.+)', line) for line in head) if m]
+    expects = [m for m in (re.match(r'// expect( only)?: (.+)', line) for line in head) if m]
     if len(expects) != 1:
         return 'one of its first three lines has to be // expect: REGEX'
+    only, expected = expects[0].groups()
     done = subprocess.run([*options.compiler, *flags, str(case)], capture_output=True, text=True)
-    if expects[0] == 'success':
+    if expected == 'success':
         return None if done.returncode == 0 else 'should compile, but:\n' + done.stderr
     if done.returncode == 0:
         return 'compiles, and should not'
-    if not re.search(expects[0], done.stderr):
-        return f'fails as it should, but no message matches {expects[0]}:\n' + done.stderr
+    if not re.search(expected, done.stderr):
+        return f'fails as it should, but no message matches {expected}:\n' + done.stderr
+    errors = re.findall(r': error: .*', done.stderr)
+    if only and len(errors) != 1:
+        return f'fails as it should, but with {len(errors)} errors:\n' + done.stderr
     return None
 
 

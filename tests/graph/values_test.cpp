@@ -1,20 +1,89 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Goal: no Array is larger than its memory. Method: shapes that no memory can hold.
+// Goal: it is known of every type whether and how its values travel. Method: the verdict on types
+// of each kind, alone and inside of what may hold them; Arrays of shapes that no memory can hold.
 
 #include <mobula/array.hpp>
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
 #include <limits>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace mobula {
 namespace {
+
+struct Formless {
+    std::string name;
+};
+struct NoDefault {
+    explicit NoDefault(int start) : x(start) {}
+    int x;
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(x);
+    }
+};
+union Bits {
+    int whole;
+    float real;
+};
+
+/// None of what may hold a T as one of its parts travels.
+template <class T>
+consteval bool travels_in_nothing() {
+    return !Value<T> && !Value<std::optional<T>> && !Value<std::array<T, 2>> &&
+           !Value<std::variant<int, T>> && !Value<std::pair<T, int>> &&
+           !Value<std::tuple<int, T>> && !Value<std::vector<T>> && !Value<std::list<T>> &&
+           !Value<std::map<int, T>> && !Value<std::vector<std::optional<std::array<T, 1>>>>;
+}
+static_assert(travels_in_nothing<int*>());
+static_assert(travels_in_nothing<int (*)(int)>());
+static_assert(travels_in_nothing<int Bits::*>());
+static_assert(travels_in_nothing<std::string_view>());
+static_assert(travels_in_nothing<std::span<int>>());
+static_assert(travels_in_nothing<std::initializer_list<int>>());
+static_assert(travels_in_nothing<std::reference_wrapper<int>>());
+static_assert(travels_in_nothing<Formless>());
+static_assert(travels_in_nothing<std::shared_ptr<int*>>());
+static_assert(travels_in_nothing<std::unique_ptr<int[]>>());
+static_assert(!Value<std::tuple<int&, int>> && !Value<std::set<int*>>);
+static_assert(!Value<std::map<int*, int>> && !Value<std::unique_ptr<Formless>>);
+static_assert(!Value<std::vector<NoDefault>> && !Value<std::optional<NoDefault>>);
+
+template <class T>
+consteval bool travels_in_all() {
+    return Value<T> && Value<std::optional<T>> && Value<std::array<T, 2>> &&
+           Value<std::variant<int, T>> && Value<std::pair<T, int>> && Value<std::tuple<int, T>> &&
+           Value<std::vector<T>> && Value<std::list<T>> && Value<std::map<int, T>> &&
+           Value<std::shared_ptr<T>> && Value<std::unique_ptr<T>> && Value<std::weak_ptr<T>> &&
+           Value<std::vector<std::optional<std::array<T, 1>>>>;
+}
+static_assert(travels_in_all<int>());
+static_assert(travels_in_all<Bits>());
+static_assert(travels_in_all<std::byte>());
+static_assert(travels_in_all<std::string>());
+static_assert(travels_in_all<std::vector<bool>>());
+static_assert(travels_in_all<std::tuple<>>());
+static_assert(travels_in_all<std::monostate>());
+static_assert(travels_in_all<std::shared_ptr<const int>>());
+static_assert(travels_in_all<Array<double>>());
 
 template <class T>
 std::string refusal(std::vector<std::size_t> shape) {

@@ -97,13 +97,13 @@ consteval bool check_call() {
                   "mobula: a task cannot take a non-const reference: objects are immutable; take "
                   "the value, or a const reference");
     static_assert(can_travel<P>,
-                  "mobula: a parameter of this function cannot travel between ranks; it must be "
-                  "trivially copyable without addresses, a standard container or have a cereal "
-                  "serialize");
+                  "mobula: a parameter of this function cannot travel between ranks; it and what "
+                  "it holds must be trivially copyable without addresses, a standard container or "
+                  "have a cereal serialize and a default constructor");
     static_assert(result_travels<std::remove_cvref_t<typename S::Result>>,
-                  "mobula: the result of this function cannot travel between ranks; it must be "
-                  "trivially copyable without addresses, a standard container or have a cereal "
-                  "serialize");
+                  "mobula: the result of this function cannot travel between ranks; it and what it "
+                  "holds must be trivially copyable without addresses, a standard container or "
+                  "have a cereal serialize and a default constructor");
     static_assert(std::tuple_size_v<P> != sizeof...(A) || fits<P, A...>,
                   "mobula: an argument does not fit its parameter: give the parameter's type, what "
                   "converts to it, or a Ref to exactly that type");

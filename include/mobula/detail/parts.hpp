@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+/// What the standard's types hold, so that a value is judged by all that travels with it.
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <deque>
+#include <forward_list>
+#include <functional>
+#include <initializer_list>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <set>
+#include <span>
+#include <stack>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <valarray>
+#include <variant>
+#include <vector>
+
+namespace mobula::detail {
+
+template <class T>
+inline constexpr bool is_view = false;
+template <class C, class Traits>
+inline constexpr bool is_view<std::basic_string_view<C, Traits>> = true;
+template <class T, std::size_t n>
+inline constexpr bool is_view<std::span<T, n>> = true;
+template <class T>
+inline constexpr bool is_view<std::initializer_list<T>> = true;
+template <class T>
+inline constexpr bool is_view<std::reference_wrapper<T>> = true;
+
+/// Types whose value is a place in the memory of this process.
+template <class T>
+concept Address = std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
+                  std::is_null_pointer_v<T> || std::is_reference_v<T> || is_view<T>;
+
+/// What a smart pointer points at, of which one object travels.
+template <class T>
+struct Pointee {};
+
+template <class... T>
+struct List {};
+
+/// The types of what a T holds; none for all that is not listed here.
+template <class T>
+struct Parts : List<> {};
+template <class T, std::size_t n>
+struct Parts<T[n]> : List<T> {};
+template <class T, std::size_t n>
+struct Parts<std::array<T, n>> : List<T> {};
+template <class T>
+struct Parts<std::optional<T>> : List<T> {};
+template <class... T>
+struct Parts<std::variant<T...>> : List<T...> {};
+template <class A, class B>
+struct Parts<std::pair<A, B>> : List<A, B> {};
+template <class... T>
+struct Parts<std::tuple<T...>> : List<T...> {};
+template <class T, class... Rest>
+struct Parts<std::vector<T, Rest...>> : List<T> {};
+template <class T, class... Rest>
+struct Parts<std::deque<T, Rest...>> : List<T> {};
+template <class T, class... Rest>
+struct Parts<std::list<T, Rest...>> : List<T> {};
+template <class T, class... Rest>
+struct Parts<std::forward_list<T, Rest...>> : List<T> {};
+template <class T>
+struct Parts<std::valarray<T>> : List<T> {};
+template <class T, class... Rest>
+struct Parts<std::queue<T, Rest...>> : List<T> {};
+template <class T, class... Rest>
+struct Parts<std::priority_queue<T, Rest...>> : List<T> {};
+template <class T, class... Rest>
+struct Parts<std::stack<T, Rest...>> : List<T> {};
+template <class K, class... Rest>
+struct Parts<std::set<K, Rest...>> : List<K> {};
+template <class K, class... Rest>
+struct Parts<std::multiset<K, Rest...>> : List<K> {};
+template <class K, class... Rest>
+struct Parts<std::unordered_set<K, Rest...>> : List<K> {};
+template <class K, class... Rest>
+struct Parts<std::unordered_multiset<K, Rest...>> : List<K> {};
+template <class K, class T, class... Rest>
+struct Parts<std::map<K, T, Rest...>> : List<K, T> {};
+template <class K, class T, class... Rest>
+struct Parts<std::multimap<K, T, Rest...>> : List<K, T> {};
+template <class K, class T, class... Rest>
+struct Parts<std::unordered_map<K, T, Rest...>> : List<K, T> {};
+template <class K, class T, class... Rest>
+struct Parts<std::unordered_multimap<K, T, Rest...>> : List<K, T> {};
+template <class T>
+struct Parts<std::shared_ptr<T>> : List<Pointee<T>> {};
+template <class T>
+struct Parts<std::weak_ptr<T>> : List<Pointee<T>> {};
+template <class T, class D>
+struct Parts<std::unique_ptr<T, D>> : List<Pointee<T>> {};
+
+template <class T>
+inline constexpr bool has_parts = !std::is_base_of_v<List<>, Parts<T>>;
+
+}  // namespace mobula::detail
