@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// How values travel between ranks. Trivially copyable types without a `serialize` go as
+/// How values travel between ranks. Trivially copyable types that do not say themselves how go as
 /// their bytes. All others go through cereal: standard containers by its headers, user types by
-/// their `serialize` member or function. A user type that holds a container includes that
+/// their `serialize`, or `save` and `load`, or `save_minimal` and `load_minimal`, as members or
+/// functions, with a version or without. A user type that holds a container includes that
 /// container's cereal header itself. What holds an address, or something that cannot travel,
 /// cannot travel either; the members of a class are its author's to answer for.
 
@@ -57,6 +58,20 @@ private:
 
 namespace detail {
 
+/// Archives for which there is no overload of ours: what saves to them is a user's form or
+/// cereal's.
+class OutputProbe : public OutputArchive {};
+class InputProbe : public InputArchive {};
+
+}  // namespace detail
+}  // namespace mobula
+
+CEREAL_SETUP_ARCHIVE_TRAITS(mobula::InputArchive, mobula::OutputArchive)
+CEREAL_SETUP_ARCHIVE_TRAITS(mobula::detail::InputProbe, mobula::detail::OutputProbe)
+
+namespace mobula {
+namespace detail {
+
 template <class T>
 consteval bool carries_address();
 template <class... P>
@@ -81,16 +96,15 @@ template <class... P>
 consteval bool any_has_own_form(List<P...>) {
     return (has_own_form<std::remove_cv_t<P>>() || ...);
 }
-/// Whether a T, or what it holds, says itself how it travels; then it goes that way, also where its
-/// bytes could be copied.
+/// Whether a T, or what it holds, says itself how it travels, in any of cereal's ways; then it goes
+/// that way, also where its bytes could be copied.
 template <class T>
 consteval bool has_own_form() {
     if constexpr (has_parts<T>) {
         return any_has_own_form(Parts<T>());
     } else if constexpr (ClassOrUnion<T>) {
-        return cereal::traits::has_member_serialize<T, OutputArchive>::value ||
-               cereal::traits::has_non_member_serialize<T, OutputArchive>::value ||
-               cereal::traits::has_member_save<T, OutputArchive>::value;
+        return cereal::traits::detail::count_output_serializers<T, OutputProbe>::value != 0 ||
+               cereal::traits::detail::count_input_serializers<T, InputProbe>::value != 0;
     } else {
         return false;
     }
@@ -173,12 +187,14 @@ void CEREAL_LOAD_FUNCTION_NAME(mobula::InputArchive& archive, T& value) {
         archive.reader().bytes(&value, sizeof value);
     }
 }
-template <mobula::detail::PlainClass T>
-void CEREAL_SAVE_FUNCTION_NAME(mobula::OutputArchive& archive, const T& value) {
+/// For the archives themselves only, so that what looks for a user's form by a probe does not find
+/// these two.
+template <std::same_as<mobula::OutputArchive> Archive, mobula::detail::PlainClass T>
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const T& value) {
     archive.writer().raw(value);
 }
-template <mobula::detail::PlainClass T>
-void CEREAL_LOAD_FUNCTION_NAME(mobula::InputArchive& archive, T& value) {
+template <std::same_as<mobula::InputArchive> Archive, mobula::detail::PlainClass T>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, T& value) {
     archive.reader().bytes(&value, sizeof value);
 }
 template <class T>
@@ -214,7 +230,6 @@ void CEREAL_LOAD_FUNCTION_NAME(mobula::InputArchive& archive, SizeTag<T>& tag) {
 
 CEREAL_REGISTER_ARCHIVE(mobula::OutputArchive)
 CEREAL_REGISTER_ARCHIVE(mobula::InputArchive)
-CEREAL_SETUP_ARCHIVE_TRAITS(mobula::InputArchive, mobula::OutputArchive)
 
 namespace mobula::detail {
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Goal: it is known of every type whether and how its values travel. Method: the verdict on types
-// of each kind, alone and inside of what may hold them; Arrays of shapes that no memory can hold.
+// of each kind, alone and inside of what may hold them; round trips of those with a form of their
+// own; Arrays of shapes that no memory can hold.
 
 #include <mobula/array.hpp>
 
@@ -26,8 +27,12 @@
 #include <variant>
 #include <vector>
 
+#include "support/forms.hpp"
+
 namespace mobula {
 namespace {
+
+using testing::for_each_form;
 
 struct Formless {
     std::string name;
@@ -84,6 +89,47 @@ static_assert(travels_in_all<std::tuple<>>());
 static_assert(travels_in_all<std::monostate>());
 static_assert(travels_in_all<std::shared_ptr<const int>>());
 static_assert(travels_in_all<Array<double>>());
+
+/// A copy that was encoded and decoded.
+template <class T>
+T travelled(const T& value) {
+    detail::Writer writer;
+    detail::encode(writer, value);
+    alignas(T) std::byte place[sizeof(T)];
+    detail::Reader reader(writer.stream(), {}, {});
+    detail::decode<T>(reader, place);
+    EXPECT_EQ(reader.left(), 0U);
+    T* const decoded = reinterpret_cast<T*>(place);
+    T copy = *decoded;
+    decoded->~T();
+    return copy;
+}
+
+TEST(values, a_form_of_ones_own_is_used_alone_and_inside_of_others) {
+    for_each_form([]<class T>() {
+        SCOPED_TRACE(typeid(T).name());
+        static_assert(std::is_trivially_copyable_v<T> && travels_in_all<T>());
+        T value;
+        value.x = 7;
+        EXPECT_TRUE(travelled(value).loaded);
+        EXPECT_EQ(travelled(value).x, 7);
+        const std::vector<T> three = travelled(std::vector<T>(3, value));
+        ASSERT_EQ(three.size(), 3U);
+        EXPECT_TRUE(three[2].loaded);
+        EXPECT_EQ(three[2].x, 7);
+        EXPECT_TRUE((travelled(std::array<T, 2>{value, value})[1].loaded));
+        EXPECT_TRUE(travelled(std::optional<T>(value))->loaded);
+        EXPECT_TRUE(std::get<1>(travelled(std::variant<int, T>(value))).loaded);
+        EXPECT_TRUE(travelled(std::map<int, T>{{1, value}}).at(1).loaded);
+    });
+}
+
+TEST(values, bytes_are_for_types_without_a_form) {
+    static_assert(detail::Plain<testing::Travelled> && detail::Plain<Bits>);
+    static_assert(detail::Plain<std::array<std::optional<int>, 2>>);
+    const Bits bits = travelled(std::vector<Bits>(2, Bits{.whole = 5}))[1];
+    EXPECT_EQ(bits.whole, 5);
+}
 
 template <class T>
 std::string refusal(std::vector<std::size_t> shape) {

@@ -12,11 +12,13 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <variant>
 #include <vector>
 
 #include "support/checks.hpp"
+#include "support/forms.hpp"
 
 namespace {
 
@@ -165,6 +167,29 @@ void containers(unsigned rank) {
           "bits changed");
 }
 
+/// What says itself how it travels does so, although its bytes could be copied.
+void forms(unsigned rank) {
+    if (rank == mobula::rank()) return;  // there nothing is encoded
+    for_each_form([&]<class T>() {
+        T value;
+        value.x = 7;
+        const auto look = [](T one, const std::vector<T>& many) {
+            return one.loaded && one.x == 7 && many.at(1).loaded && many.at(1).x == 7;
+        };
+        check(get(remote(on(rank), look, value, std::vector<T>(2, value))),
+              "a form of one's own is not used for an argument");
+        check(get(remote(on(rank), look, put(value), put(std::vector<T>(2, value)))),
+              "a form of one's own is not used for an object");
+        const auto [one, many] = get(remote(on(rank), [] {
+            T made;
+            made.x = 8;
+            return std::tuple<T, std::vector<T>>{made, {made, made}};
+        }));
+        check(one.loaded && one.x == 8 && many.at(1).loaded && many.at(1).x == 8,
+              "a form of one's own is not used for a result");
+    });
+}
+
 void many_puts() {
     std::vector<Ref<std::vector<int>>> refs;
     for (int i = 0; i < 5000; ++i) refs.push_back(put(std::vector<int>(10, i)));
@@ -229,6 +254,7 @@ int driver(Job& job) {
         arrays(maker, reader);
         if (mapped) same_memory(maker, reader);
         containers(maker);
+        forms(maker);
         read_only(maker, reader);
         read_only(maker, maker);
         copied_for_each_task(reader);
