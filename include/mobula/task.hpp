@@ -42,11 +42,8 @@ auto remote(const TaskOptions& options, A&&... arguments) {
 template <class Lambda, class... A>
     requires(std::is_class_v<Lambda> && !std::same_as<Lambda, TaskOptions>)
 auto remote(Lambda, A&&... arguments) {
-    static_assert(detail::Captureless<Lambda>,
-                  "mobula: a lambda that captures cannot run on another rank; give what it needs "
-                  "as arguments");
-    if constexpr (detail::Captureless<Lambda>) {
-        if constexpr (detail::check_call<Lambda, A...>()) {
+    if constexpr (detail::check_lambda<Lambda>()) {
+        if constexpr (detail::check_arguments<Lambda, A...>()) {
             return detail::submit_call<detail::LambdaCall<Lambda>>(nullptr,
                                                                    std::forward<A>(arguments)...);
         }
@@ -56,11 +53,8 @@ auto remote(Lambda, A&&... arguments) {
 template <class Lambda, class... A>
     requires std::is_class_v<Lambda>
 auto remote(const TaskOptions& options, Lambda, A&&... arguments) {
-    static_assert(detail::Captureless<Lambda>,
-                  "mobula: a lambda that captures cannot run on another rank; give what it needs "
-                  "as arguments");
-    if constexpr (detail::Captureless<Lambda>) {
-        if constexpr (detail::check_call<Lambda, A...>()) {
+    if constexpr (detail::check_lambda<Lambda>()) {
+        if constexpr (detail::check_arguments<Lambda, A...>()) {
             return detail::submit_call<detail::LambdaCall<Lambda>>(&options,
                                                                    std::forward<A>(arguments)...);
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: mobula: not a function
+// expect only: mobula: not a function
 #include <mobula/mobula.hpp>
 
 void submit() { mobula::remote<5>(); }

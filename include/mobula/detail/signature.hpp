@@ -83,12 +83,33 @@ inline constexpr bool result_travels<std::tuple<R...>> = (Value<R> && ...);
 template <class T>
 inline constexpr bool result_travels<Generator<T>> = Value<T>;
 
+/// Without a signature there is nothing to check of a call, and nothing to say but this.
+template <class F>
+consteval bool check_signature() {
+    static_assert(Callable<F> || !std::is_class_v<F>,
+                  "mobula: a generic lambda cannot be a task: its parameters have no types before "
+                  "it is called; give them types instead of auto");
+    static_assert(Callable<F> || std::is_class_v<F>,
+                  "mobula: not a function: give a function, a method or a lambda without captures");
+    return Callable<F>;
+}
+
+template <class L>
+consteval bool check_lambda() {
+    if constexpr (!check_signature<L>()) {
+        return false;
+    } else {
+        static_assert(Captureless<L>,
+                      "mobula: a lambda that captures cannot run on another rank; give what it "
+                      "needs as arguments");
+        return Captureless<L>;
+    }
+}
+
 /// What must hold of a call, each with the sentence that the user sees when it does not. Returns
 /// whether all hold, so that the caller can stop there instead of adding errors.
 template <class F, class... A>
-consteval bool check_call() {
-    static_assert(Callable<F>,
-                  "mobula: not a function: give a function, a method or a lambda without captures");
+consteval bool check_arguments() {
     using S = Signature<F>;
     using P = typename S::Parameters;
     static_assert(std::tuple_size_v<P> == sizeof...(A),
@@ -109,6 +130,14 @@ consteval bool check_call() {
                   "converts to it, or a Ref to exactly that type");
     return passable<P> && can_travel<P> && fits<P, A...> &&
            result_travels<std::remove_cvref_t<typename S::Result>>;
+}
+template <class F, class... A>
+consteval bool check_call() {
+    if constexpr (!check_signature<F>()) {
+        return false;
+    } else {
+        return check_arguments<F, A...>();
+    }
 }
 
 }  // namespace mobula::detail
