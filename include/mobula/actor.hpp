@@ -30,15 +30,14 @@ public:
     /// gone, with the reason.
     template <auto method, class... Arguments>
     auto call(Arguments&&... arguments) const {
-        using S = detail::Signature<decltype(method)>;
-        static_assert(std::is_base_of_v<typename S::Object, A>,
-                      "mobula: call<method>: not a method of this actor's class");
-        if constexpr (detail::check_call<decltype(method), Arguments...>()) {
-            using Call = detail::MethodCall<method>;
-            detail::Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
-            auto refs = detail::Outcome<typename Call::Result>::refs(task);
-            detail::call(cell_.get(), task);
-            return refs;
+        if constexpr (detail::check_method<decltype(method), A>()) {
+            if constexpr (detail::check_arguments<decltype(method), Arguments...>()) {
+                using Call = detail::MethodCall<method>;
+                detail::Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
+                auto refs = detail::Outcome<typename Call::Result>::refs(task);
+                detail::call(cell_.get(), task);
+                return refs;
+            }
         }
     }
 

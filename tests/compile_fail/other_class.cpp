@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// expect: mobula: call<method>: not a method of this actor
+// expect only: mobula: call<method>: not a method of this actor
 #include <mobula/mobula.hpp>
 
 struct Trainer {

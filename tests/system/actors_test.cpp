@@ -28,12 +28,12 @@ public:
     Journal() = default;
     explicit Journal(int first) { entries_.push_back(first); }
     void write(int entry) { entries_.push_back(entry); }
-    int write_and_count(int entry) {
+    int write_and_count(int entry) & {
         entries_.push_back(entry);
         return static_cast<int>(entries_.size());
     }
     std::vector<int> read() const { return entries_; }
-    unsigned where() const { return mobula::rank(); }
+    unsigned where() const& noexcept { return mobula::rank(); }
     std::tuple<int, std::string> both() const {
         return {static_cast<int>(entries_.size()), "journal"};
     }

@@ -29,9 +29,17 @@ struct Signature<R (C::*)(P...)> : Signature<R (*)(P...)> {
 template <class R, class C, class... P>
 struct Signature<R (C::*)(P...) const> : Signature<R (C::*)(P...)> {};
 template <class R, class C, class... P>
+struct Signature<R (C::*)(P...)&> : Signature<R (C::*)(P...)> {};
+template <class R, class C, class... P>
+struct Signature<R (C::*)(P...) const&> : Signature<R (C::*)(P...)> {};
+template <class R, class C, class... P>
 struct Signature<R (C::*)(P...) noexcept> : Signature<R (C::*)(P...)> {};
 template <class R, class C, class... P>
 struct Signature<R (C::*)(P...) const noexcept> : Signature<R (C::*)(P...)> {};
+template <class R, class C, class... P>
+struct Signature<R (C::*)(P...) & noexcept> : Signature<R (C::*)(P...)> {};
+template <class R, class C, class... P>
+struct Signature<R (C::*)(P...) const & noexcept> : Signature<R (C::*)(P...)> {};
 template <class L>
     requires requires { &L::operator(); }
 struct Signature<L> {
@@ -104,6 +112,17 @@ consteval bool check_lambda() {
                       "needs as arguments");
         return Captureless<L>;
     }
+}
+
+template <class Method, class A>
+concept MethodOf = Callable<Method> && std::is_base_of_v<typename Signature<Method>::Object, A>;
+
+template <class Method, class A>
+consteval bool check_method() {
+    static_assert(MethodOf<Method, A>,
+                  "mobula: call<method>: not a method of this actor's class that can be called on "
+                  "it; data members, static and &&-qualified methods cannot");
+    return MethodOf<Method, A>;
 }
 
 /// What must hold of a call, each with the sentence that the user sees when it does not. Returns
