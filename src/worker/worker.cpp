@@ -234,16 +234,17 @@ void Worker::steal(std::uint64_t now) {
 void Worker::wait_for_work() {
     team_.idle_.fetch_add(1);
     team_.delegate_.idle();
-    const std::uint64_t start = ticks_now();
+    std::uint64_t quiet_since = ticks_now();
     const std::uint64_t spin =
         static_cast<std::uint64_t>(team_.settings_.spin.count()) * ticks_per_microsecond();
     bool work = false;
-    std::uint64_t now = start;
+    std::uint64_t now = quiet_since;
     do {
-        team_.delegate_.poll();
+        const bool moved = team_.delegate_.poll();
         now = ticks_now();
+        if (moved) quiet_since = now;  // a transfer goes on, say: the next bytes come soon
         work = sees_work(now);
-    } while (!work && now - start < spin);
+    } while (!work && now - quiet_since < spin);
     if (!work) fall_asleep();
     last_poll_ = ticks_now();
     team_.polled_.store(last_poll_, std::memory_order_relaxed);
