@@ -28,6 +28,12 @@ public:
     /// one caller (one task, one actor method, the driver) take effect in the order in which they
     /// were made, whenever their arguments become ready. `get` throws ActorDied when the actor is
     /// gone, with the reason.
+    ///
+    /// A method that returns a Generator<T> gives a Stream<T>. It is under way until its stream
+    /// ends, also while it waits for its consumer, and so the next call waits that long too (with
+    /// max_concurrency 1): read the stream to its end, or drop it, before waiting for a later call.
+    /// When the actor dies meanwhile, what was yielded before can be read, then next() throws
+    /// ActorDied.
     template <auto method, class... Arguments>
     auto call(Arguments&&... arguments) const {
         if constexpr (detail::check_method<decltype(method), A>()) {

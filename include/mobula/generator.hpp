@@ -9,9 +9,9 @@
 
 namespace mobula {
 
-/// What a task returns that makes a stream of objects: a coroutine with `co_yield item`. Each item
-/// can be consumed while the task goes on; the task waits when its consumer is
-/// TaskOptions::stream_window items behind. Thread-bound.
+/// What a task or an actor's method returns that makes a stream of objects: a coroutine with
+/// `co_yield item`. Each item can be consumed while the task goes on; the task waits when its
+/// consumer is TaskOptions::stream_window items behind (a method: 16). Thread-bound.
 ///
 ///     mobula::Generator<int> count(int n) { for (int i = 0; i < n; ++i) co_yield i; }
 ///     for (mobula::Ref<int> item : mobula::remote<count>(10)) use(mobula::get(item));

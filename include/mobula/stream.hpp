@@ -9,8 +9,8 @@
 
 namespace mobula {
 
-/// The objects that a Generator task makes, in their order, each as soon as it is made. Does not
-/// travel: its items do. Dropping it cancels the task. Thread-bound to its task.
+/// The objects that a Generator task or method makes, in their order, each as soon as it is made.
+/// Does not travel: its items do. Dropping it cancels the task. Thread-bound to its task.
 template <class T>
 class [[nodiscard]] Stream {
 public:

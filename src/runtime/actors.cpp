@@ -60,6 +60,7 @@ detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
 
 void Actors::call(Object& actor, Task& task) {
     if (task.actor == nullptr) task.actor = detail::CellPtr::share(actor).release();
+    if (task.info->stream) engine_.streams.open(*task.result);
     static const graph::InputEvents events{
         [](detail::Waiter& waiter) noexcept {
             Task& waiting = *static_cast<detail::Input&>(waiter).task;

@@ -305,12 +305,13 @@ CellPtr spawn(Task& constructor, const ActorOptions& options) {
     return Engine::current().actors.spawn(constructor, options);
 }
 void call(Cell* actor, Task& method) {
+    Engine& engine = Engine::current();
     if (actor == nullptr) {
-        graph::destroy_arguments(method);
-        graph::free_task(method);
+        // Nobody can wait for its results, but a stream asks who makes it when it goes.
+        engine.fail(method, engine.cancelled(method));
         throw BadInput("call: a handle that names no actor");
     }
-    Engine::current().actors.call(Object::of(*actor), method);
+    engine.actors.call(Object::of(*actor), method);
 }
 void kill(Cell* actor) {
     if (actor == nullptr) throw BadInput("kill: a handle that names no actor");

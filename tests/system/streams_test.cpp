@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: streams give all items in order while their task runs, hold it back when nobody takes
-// them, pass on its error after the items before it, and end it when they are dropped. Method:
-// generators that count on their rank how many items they have made.
+// them, pass on its error after the items before it, and end it when they are dropped, also where
+// it is a method of an actor. Method: generators that count on their rank how many items they have
+// made.
 #include <atomic>
 #include <optional>
 #include <string>
@@ -206,6 +207,132 @@ long read_from(unsigned producer) {
     return sum;
 }
 
+/// Its streams go on where the one before stopped.
+class Source {
+public:
+    Generator<int> count(int n) {
+        AtEnd at_end;
+        for (int i = 0; i < n; ++i) {
+            ++made;
+            co_yield next_++;
+        }
+    }
+    Generator<Array<int>> large(int n) { return ::large(n, 100'000); }
+    Generator<int> break_off(int after) { return ::break_off(after); }
+    int next() const { return next_; }
+
+private:
+    int next_ = 0;
+};
+Actor<Source> source_on(unsigned rank, unsigned at_once = 1) {
+    return spawn<Source>({.max_concurrency = at_once, .placement = Placement::on_rank(rank)});
+}
+
+/// Reads a method's stream on whichever rank this runs.
+long read_method(Actor<Source> source, int n) {
+    long sum = 0;
+    for (const Ref<int>& item : source.call<&Source::count>(n)) sum += get(item);
+    return sum;
+}
+
+void methods(unsigned rank) {
+    const auto source = source_on(rank);
+    for (int begin = 0; begin < 900; begin += 300) {
+        int expected = begin;
+        for (const Ref<int>& item : source.call<&Source::count>(300)) {
+            check_equal(get(item), expected++, "an item of a method");
+        }
+        check_equal(expected, begin + 300, "the next item of a method");
+        check_equal(get(source.call<&Source::next>()), expected, "the state behind a stream");
+    }
+    Stream<int> none = source.call<&Source::count>(0);
+    check(!none.next().has_value(), "an empty stream of a method has items");
+    int number = 0;
+    for (const auto& item : source.call<&Source::large>(10)) {
+        check_equal(get(remote<sum_of>(on((rank + 1) % ranks()), item)), number++ * 100'000L,
+                    "the sum of a large item of a method");
+    }
+    check_equal(number, 10, "the number of large items of a method");
+    Stream<int> broken = source.call<&Source::break_off>(2);
+    for (int i = 0; i < 2; ++i) check_equal(get(*broken.next()), i, "an item before an error");
+    const std::string text = thrown<TaskError>([&] { static_cast<void>(broken.next()); },
+                                               "the next of a stream whose method threw");
+    check_contains(text, "enough", "the error of a method's stream");
+    thrown<BadInput>([] { const auto never = Actor<Source>().call<&Source::count>(3); },
+                     "a stream of an actor that is none");
+    // Read elsewhere, by several who take turns at the actor.
+    const auto shared = source_on(rank);
+    std::vector<Ref<long>> sums;
+    for (unsigned i = 0; i < 2 * ranks(); ++i) {
+        sums.push_back(remote<read_method>(on(i % ranks()), shared, 100));
+    }
+    long sum = 0;
+    for (const long one : get(sums)) sum += one;
+    const long all = 200L * ranks();
+    check_equal(sum, all * (all - 1) / 2, "what all readers of a method got");
+}
+
+/// A method that is ahead of its reader waits, and the calls behind it with it.
+void held_back_methods(unsigned rank) {
+    constexpr int window = 16;
+    const auto made_there = [&] { return get(remote<made_here>(on(rank))); };
+    const int before = made_there();
+    const auto source = source_on(rank);
+    Stream<int> stream = source.call<&Source::count>(100);
+    const Ref<int> behind = source.call<&Source::next>();
+    await([&] { return made_there() - before >= window; }, "a full window of a method");
+    pass_time(milliseconds(5));
+    check(made_there() - before <= window + 1, "a method ran ahead of its window");
+    check(!behind.done(), "a call went before the stream that an actor was at");
+    for (int i = 0; i < 100; ++i) check_equal(get(*stream.next()), i, "an item after a rest");
+    check(!stream.next().has_value(), "a method's stream does not end");
+    check_equal(get(behind), 100, "the call behind a stream");
+
+    const auto open = source_on(rank, 2);
+    Stream<int> beside = open.call<&Source::count>(100);
+    check_equal(get(*beside.next()), 0, "the first item beside a call");
+    check(get(open.call<&Source::next>()) >= 1, "a call beside a stream");
+}
+
+void dropped_methods(unsigned rank) {
+    const auto ended_there = [&] { return get(remote<ended_here>(on(rank))); };
+    const int before = ended_there();
+    const auto source = source_on(rank);
+    {
+        Stream<int> stream = source.call<&Source::count>(1'000'000);
+        for (int i = 0; i < 5; ++i) check_equal(get(*stream.next()), i, "an item before a drop");
+        const Stream<int> queued = source.call<&Source::count>(1'000'000);
+    }
+    check(get(source.call<&Source::next>()) >= 5, "a call behind a stream that was dropped");
+    check_equal(ended_there(), before + 1, "the generators that were begun and ended");
+    // The last handle goes before the stream is read.
+    Stream<int> left = source_on(rank).call<&Source::count>(200);
+    for (int i = 0; i < 200; ++i) check_equal(get(*left.next()), i, "an item without a handle");
+    check(!left.next().has_value(), "a stream without a handle does not end");
+}
+
+/// What was yielded before the actor's death can be read, then comes the death.
+void killed_methods(unsigned rank) {
+    const auto made_there = [&] { return get(remote<made_here>(on(rank))); };
+    const int before = made_there();
+    const auto source = source_on(rank);
+    Stream<int> stream = source.call<&Source::count>(1'000'000);
+    Stream<int> behind = source.call<&Source::count>(3);
+    await([&] { return made_there() - before >= 16; }, "a full window of a method to be killed");
+    kill(source);
+    Stream<int> after = source.call<&Source::count>(3);
+    for (int i = 0; i < 16; ++i) check_equal(get(*stream.next()), i, "an item before a kill");
+    const auto rest = [](Stream<int>& dead) {
+        while (dead.next()) {
+        }
+    };
+    const std::string text =
+        thrown<ActorDied>([&] { rest(stream); }, "the stream of a killed actor");
+    check_contains(text, "killed", "why a method's stream ended");
+    thrown<ActorDied>([&] { rest(behind); }, "a stream behind it");
+    thrown<ActorDied>([&] { rest(after); }, "a stream of a dead actor");
+}
+
 int driver(Job& job) {
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         in_order(rank);
@@ -214,6 +341,10 @@ int driver(Job& job) {
         dropped(rank);
         assigned(rank);
         short_ones(rank);
+        methods(rank);
+        held_back_methods(rank);
+        dropped_methods(rank);
+        killed_methods(rank);
     }
     std::vector<Ref<long>> sums;
     for (unsigned i = 0; i < 4 * job.ranks; ++i) {
