@@ -17,6 +17,13 @@ using wire::Kind;
 using wire::RecordReader;
 using wire::RecordWriter;
 
+FailurePtr died(const std::string& reason) {
+    auto failure = std::make_shared<graph::Failure>();
+    failure->kind = graph::FailureKind::actor_died;
+    failure->message = reason;
+    return failure;
+}
+
 std::string constructor_failed(const graph::Failure& why) {
     return "the actor's constructor failed: " + why.sentence();
 }
@@ -44,32 +51,86 @@ detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
     const ObjectId id = engine_.exchange.publish(cell, &rank);
     task.actor = detail::CellPtr::share(cell).release();
     detail::CellPtr handle = detail::CellPtr::share(cell);
+    bool may_begin = true;
     if (!options.name.empty()) {
         try {
-            engine_.names.enter(options.name, id, rank);
+            may_begin = engine_.names.enter(options.name, id);
         } catch (...) {
             graph::destroy_arguments(task);
             graph::free_task(task);
             throw;
         }
     }
+    if (!may_begin) {
+        hold(cell, id, task);
+        engine_.names.ask(options.name, id);
+        return handle;
+    }
     // Nothing waits before a constructor, but it is a line's first call all the same.
     call(cell, task);
     return handle;
 }
 
-void Actors::call(Object& actor, Task& task) {
-    if (task.actor == nullptr) task.actor = detail::CellPtr::share(actor).release();
-    if (task.info->stream) engine_.streams.open(*task.result);
+/// Keeps the constructor in front of the calls that are made meanwhile, here or anywhere: what has
+/// no constructor runs nothing. Its inputs are waited for when it may begin.
+void Actors::hold(Object& actor, const ObjectId& id, Task& constructor) {
+    {
+        std::lock_guard guard(lines_mutex_);
+        const LineKey key = line_key(actor);
+        Line& line = lines_[key];
+        line.key = key;
+        line.calls.push(constructor);
+        constructor.instance = &line;
+        unnamed_.emplace(id, &constructor);
+    }
+    watch(actor);  // it may be killed meanwhile
+}
+
+void Actors::named(const ObjectId& id, const std::string& refusal) {
+    Task* constructor = nullptr;
+    {
+        std::lock_guard guard(lines_mutex_);
+        const auto found = unnamed_.find(id);
+        if (found == unnamed_.end()) return;  // it never asked, or the job is over
+        constructor = found->second;
+        unnamed_.erase(found);
+    }
+    if (!refusal.empty()) return refuse(*constructor, refusal);
+    if (graph::await_inputs(*constructor, false, line_events())) line_ready(*constructor);
+}
+
+/// The constructor's rank hears of the death before the calls that wait behind it, and so do the
+/// waiting ones of this rank: none of them runs.
+void Actors::refuse(Task& constructor, const std::string& reason) {
+    const auto [id, rank] = engine_.exchange.actor_of(Object::of(*constructor.actor));
+    const FailurePtr death = died(reason);
+    engine_.exchange.note_death(id, death);
+    fail_lines(id, death);
+    kill(id, rank, reason);
+    line_ready(constructor);
+}
+
+const graph::InputEvents& Actors::line_events() noexcept {
     static const graph::InputEvents events{
         [](detail::Waiter& waiter) noexcept {
             Task& waiting = *static_cast<detail::Input&>(waiter).task;
             if (graph::arrived(waiting)) Engine::current().actors.line_ready(waiting);
         },
         [](Object& object, bool value) { Engine::current().exchange.want(object, value); }};
+    return events;
+}
 
+/// The line of the caller that is running.
+Actors::LineKey Actors::line_key(const Object& actor) noexcept {
     const worker::Frame* const frame = worker::Team::frame();
-    const LineKey key{frame == nullptr ? 0 : frame->caller, &actor};
+    return {frame == nullptr ? 0 : frame->caller, &actor};
+}
+
+void Actors::call(Object& actor, Task& task) {
+    if (task.actor == nullptr) task.actor = detail::CellPtr::share(actor).release();
+    if (task.info->stream) engine_.streams.open(*task.result);
+    const graph::InputEvents& events = line_events();
+    const LineKey key = line_key(actor);
     std::unique_lock lock(lines_mutex_);
     const auto found = lines_.find(key);
     // A call that must wait for others, or for its inputs, needs its line's address.

@@ -22,6 +22,8 @@ using detail::Task;
 using graph::FailurePtr;
 using graph::Object;
 
+/// The failure of calls of a dead actor.
+[[nodiscard]] FailurePtr died(const std::string& reason);
 /// Why calls fail of an actor whose constructor did.
 [[nodiscard]] std::string constructor_failed(const graph::Failure& why);
 
@@ -40,6 +42,8 @@ public:
     void call(Object& actor, Task& method);
     void kill(Object& actor);
     void kill(const ObjectId& id, Rank rank, const std::string& reason);
+    /// Rank 0 has given the actor its name, or says why not.
+    void named(const ObjectId& id, const std::string& refusal);
     /// The constructor could not be sent to the actor's rank.
     void kill_there(const Task& constructor, Rank rank, const graph::Failure& why);
     /// No handle is left anywhere: told on the rank that spawned the actor.
@@ -118,6 +122,10 @@ private:
     };
     using Lock = std::unique_lock<Spinlock>;
 
+    [[nodiscard]] static const graph::InputEvents& line_events() noexcept;
+    [[nodiscard]] static LineKey line_key(const Object& actor) noexcept;
+    void hold(Object& actor, const ObjectId& id, Task& constructor);
+    void refuse(Task& constructor, const std::string& reason);
     void dispatch(Task& task);
     void line_ready(Task& task);
     void leave_line(Task& task, std::unique_lock<std::mutex>& lock);
@@ -140,6 +148,7 @@ private:
     std::unordered_map<ObjectId, std::unique_ptr<Instance>> instances_;
     std::mutex lines_mutex_;                             // of the lines
     std::unordered_map<LineKey, Line, LineHash> lines_;  // a call keeps its line's address
+    std::unordered_map<ObjectId, Task*> unnamed_;        // constructors in a line; rank 0 is asked
     std::uint64_t next_caller_ = 1;
 };
 

@@ -24,13 +24,6 @@ namespace {
 /// Callers that are actors get numbers apart from those of tasks.
 constexpr std::uint64_t actor_callers = std::uint64_t{1} << 63U;
 
-FailurePtr died(const std::string& reason) {
-    auto failure = std::make_shared<graph::Failure>();
-    failure->kind = graph::FailureKind::actor_died;
-    failure->message = reason;
-    return failure;
-}
-
 /// What is left of an actor whose life is over: the user's object, and what it held. Its
 /// destructor is the user's code and may use the engine, so it runs as a task: this is its one
 /// argument.
@@ -68,6 +61,7 @@ constexpr detail::FunctionInfo end_of_actor{
 }  // namespace
 
 void Actors::drain() noexcept {
+    unnamed_.clear();
     for (auto& [key, line] : std::exchange(lines_, {})) {
         while (Task* const call = line.calls.pop()) graph::abandon(*call);
     }

@@ -423,6 +423,7 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::ask_actor: return actors.on_ask(from, reader);
         case Kind::actor_dead: return actors.on_dead(reader);
         case Kind::name: return names.on_name(from, reader);
+        case Kind::named: return names.on_named(from, reader);
         case Kind::find: return names.on_find(from, reader);
         case Kind::found: return names.on_found(from, reader);
         case Kind::item: return streams.on_item(from, reader);

@@ -24,7 +24,7 @@ std::string taken(const std::string& name) {
 
 }  // namespace
 
-void Names::enter(const std::string& name, const ObjectId& id, Rank rank) {
+bool Names::enter(const std::string& name, const ObjectId& id) {
     std::lock_guard guard(mutex_);
     const bool taken_here =
         std::any_of(own_.begin(), own_.end(), [&](const auto& own) { return own.second == name; });
@@ -32,8 +32,10 @@ void Names::enter(const std::string& name, const ObjectId& id, Rank rank) {
         throw BadInput(taken(name));
     }
     own_.emplace(id, name);
-    if (engine_.self() != registry) send(registry, true, id, rank, name);
+    return engine_.self() == registry;
 }
+
+void Names::ask(const std::string& name, const ObjectId& id) { send(registry, true, id, name); }
 
 void Names::leave(const ObjectId& id) {
     std::lock_guard guard(mutex_);
@@ -42,19 +44,19 @@ void Names::leave(const ObjectId& id) {
     if (engine_.self() == registry) {
         free_name(found->second, id);
     } else {
-        send(registry, false, id, engine_.self(), found->second);
+        send(registry, false, id, found->second);
     }
     own_.erase(found);
 }
 
 void Names::died(const ObjectId& id) {
     if (id.owner == engine_.self()) return leave(id);
-    send(id.owner, false, id, engine_.self(), {});
+    send(id.owner, false, id, {});
 }
 
-void Names::send(Rank to, bool enters, const ObjectId& id, Rank rank, const std::string& name) {
+void Names::send(Rank to, bool enters, const ObjectId& id, const std::string& name) {
     RecordWriter record(Kind::name);
-    record.put(static_cast<std::uint8_t>(enters)).put(id).put(rank).text(name);
+    record.put(static_cast<std::uint8_t>(enters)).put(id).text(name);
     engine_.network.send(to, record);
 }
 
@@ -64,18 +66,29 @@ void Names::free_name(const std::string& name, const ObjectId& id) {
     if (entry != names_.end() && entry->second == id) names_.erase(entry);
 }
 
-void Names::on_name(Rank, RecordReader& reader) {
+void Names::on_name(Rank from, RecordReader& reader) {
     const bool enters = reader.get<std::uint8_t>() != 0;
     const ObjectId id = engine_.network.read_id(reader);
-    const Rank rank = engine_.network.read_rank(reader);
     const std::string name(reader.text());
     if (!enters && id.owner == engine_.self()) return leave(id);
-    std::unique_lock lock(mutex_);
+    std::lock_guard guard(mutex_);
     if (!enters) return free_name(name, id);
-    if (names_.emplace(name, id).second) return;
-    lock.unlock();
-    // Its maker has the handle already, so it learns by calling it.
-    engine_.actors.kill(id, rank, taken(name));
+    const bool given = names_.emplace(name, id).second;
+    RecordWriter record(Kind::named);
+    record.put(static_cast<std::uint8_t>(given)).put(id).text(name);
+    engine_.network.send(from, record);
+}
+
+/// An actor that has died since it asked has left the name already, in order with the question.
+void Names::on_named(Rank, RecordReader& reader) {
+    const bool given = reader.get<std::uint8_t>() != 0;
+    const ObjectId id = engine_.network.read_id(reader);
+    const std::string name(reader.text());
+    if (!given) {
+        std::lock_guard guard(mutex_);
+        own_.erase(id);
+    }
+    engine_.actors.named(id, given ? std::string() : taken(name));
 }
 
 CellPtr Names::find(std::string_view name) {

@@ -23,9 +23,10 @@ public:
     explicit Names(Engine& engine) : engine_(engine) {}
 
     /// Gives an actor of this rank, which lives on `rank`, a name. Throws BadInput when a living
-    /// actor of this rank has it; when one of another rank has it, rank 0 has the new one killed
-    /// with that reason.
-    void enter(const std::string& name, const ObjectId& id, Rank rank);
+    /// actor of this rank has it. False when only rank 0 knows whether one of another rank has it:
+    /// then ask() is to be called, and Actors::named() hears the answer.
+    [[nodiscard]] bool enter(const std::string& name, const ObjectId& id);
+    void ask(const std::string& name, const ObjectId& id);
     /// Nobody has a handle of this rank's actor any more, or it is dead.
     void leave(const ObjectId& id);
     /// The actor, which lived on this rank, is dead: its owner shall free its name, if it has one.
@@ -34,6 +35,7 @@ public:
     [[nodiscard]] CellPtr find(std::string_view name);
 
     void on_name(Rank from, wire::RecordReader& reader);
+    void on_named(Rank from, wire::RecordReader& reader);
     void on_find(Rank from, wire::RecordReader& reader);
     void on_found(Rank from, wire::RecordReader& reader);
 
@@ -43,7 +45,7 @@ private:
         CellPtr answer;
     };
 
-    void send(Rank to, bool enters, const ObjectId& id, Rank rank, const std::string& name);
+    void send(Rank to, bool enters, const ObjectId& id, const std::string& name);
     void free_name(const std::string& name, const ObjectId& id);
     void ask_owner(const ObjectId& id, Rank asker, std::uint64_t question);
     void answer(Rank asker, std::uint64_t question, const CellPtr& actor);

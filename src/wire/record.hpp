@@ -38,8 +38,9 @@ enum class Kind : std::uint8_t {
     watch_actor,  ///< tell me when it is dead
     ask_actor,    ///< to its owner: end_actor again if there is no handle
     actor_dead,
-    name,  ///< to rank 0: an actor has, or had, this name
-    find,  ///< to rank 0, from there to the owner: who has this name
+    name,   ///< to rank 0: an actor shall have, or had, this name
+    named,  ///< from there: it has, or another one has
+    find,   ///< to rank 0, from there to the owner: who has this name
     found,
     item,        ///< of a stream
     consumed,    ///< so many items were

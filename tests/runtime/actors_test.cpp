@@ -179,5 +179,119 @@ TEST(actors, tell_a_rank_once_of_a_death) {
     EXPECT_TRUE(engine.sent(Kind::actor_dead).empty());
 }
 
+/// Rank 0's answer to the one question that it was asked.
+bool answer(LoneEngine& engine, bool given) {
+    const Record question = engine.told(Kind::name);
+    if (question.empty() || question.at(1) != std::byte{1}) return false;
+    RecordReader reader(question);
+    static_cast<void>(reader.bytes(2));
+    RecordWriter record(Kind::named);
+    record.put(static_cast<std::uint8_t>(given)).put(reader.get<ObjectId>()).text(reader.text());
+    engine.give(record);
+    return true;
+}
+ActorOptions named(Rank rank, const char* name) {
+    ActorOptions options = at(rank);
+    options.name = name;
+    return options;
+}
+
+TEST(actors, begin_when_their_name_is_known_to_be_theirs) {
+    LoneEngine engine;
+    {
+        const auto counter = spawn<Counter>(named(LoneEngine::peer, "Ada"), 5);
+        const Ref<int> first = counter.call<&Counter::add>(1);
+        EXPECT_TRUE(engine.sent(Kind::spawn).empty());
+        EXPECT_TRUE(engine.sent(Kind::call).empty());
+        ASSERT_TRUE(answer(engine, true));
+        const Record spawned = engine.sent(Kind::spawn);
+        const Record called = engine.sent(Kind::call);
+        ASSERT_FALSE(called.empty());
+        for (const Record& sent : {spawned, called}) give_up(engine, sent);
+        // Here, with an argument that is still to come.
+        const Ref<int> input = remote<add>({.placement = Placement::on_rank(1)}, 1, 2);
+        const auto own = spawn<Counter>(named(LoneEngine::self, "Eve"), input);
+        const Ref<int> count = own.call<&Counter::add>(1);
+        ASSERT_TRUE(answer(engine, true));
+        engine.settle();
+        ASSERT_EQ(state_of(count), State::ready);
+        EXPECT_EQ(get(count), 4);
+    }
+    EXPECT_EQ(engine.reason(), "");
+}
+
+TEST(actors, never_begin_when_another_has_their_name) {
+    for (const Rank rank : {LoneEngine::self, LoneEngine::peer}) {
+        LoneEngine engine;
+        {
+            const auto counter = spawn<Counter>(named(rank, "Ada"), 5);
+            const Ref<int> first = counter.call<&Counter::add>(1);
+            engine.settle();
+            EXPECT_EQ(state_of(counter.ready()), State::pending);
+            ASSERT_TRUE(answer(engine, false));
+            EXPECT_EQ(state_of(counter.ready()), State::failed);
+            EXPECT_EQ(state_of(first), State::failed);
+            EXPECT_THROW(get(first), ActorDied);
+            EXPECT_THROW(get(counter.ready()), ActorDied);
+            EXPECT_TRUE(engine.sent(Kind::spawn).empty());
+            EXPECT_EQ(engine.sent(Kind::kill_actor).empty(), rank == LoneEngine::self);
+            EXPECT_TRUE(engine.told(Kind::name).empty()) << "a name was left that it never had";
+        }
+        {
+            const auto heir = spawn<Counter>(named(LoneEngine::self, "Ada"), 5);
+            ASSERT_TRUE(answer(engine, true));
+            engine.settle();
+            EXPECT_EQ(state_of(heir.ready()), State::ready);
+        }
+        EXPECT_EQ(engine.reason(), "");
+    }
+}
+
+TEST(actors, that_are_killed_before_they_have_their_name_leave_it) {
+    for (const Rank rank : {LoneEngine::self, LoneEngine::peer}) {
+        LoneEngine engine;
+        {
+            const auto counter = spawn<Counter>(named(rank, "Ada"), 5);
+            const ObjectId id = id_of(engine, counter);
+            const Record question = engine.told(Kind::name);
+            kill(counter);
+            if (rank == LoneEngine::peer) {  // as it does
+                EXPECT_FALSE(engine.sent(Kind::kill_actor).empty());
+                RecordWriter left(Kind::name);
+                engine.give(left.put(std::uint8_t{0}).put(id).text({}));
+                RecordWriter dead(Kind::actor_dead);
+                detail::Writer why;
+                died("it was killed")->encode(why);
+                engine.give(dead.put(id).bytes(why.stream().data(), why.stream().size()));
+            }
+            EXPECT_EQ(state_of(counter.ready()), State::failed);
+            const Record leaving = engine.told(Kind::name);
+            ASSERT_FALSE(leaving.empty());
+            EXPECT_EQ(leaving.at(1), std::byte{0});
+            const auto heir = spawn<Counter>(named(LoneEngine::self, "Ada"), 5);
+            RecordWriter late(Kind::named);
+            engine.give(late.put(std::uint8_t{1}).put(id).text("Ada"));
+            EXPECT_TRUE(engine.sent(Kind::spawn).empty());
+            ASSERT_TRUE(answer(engine, true));
+            engine.settle();
+            EXPECT_EQ(state_of(heir.ready()), State::ready);
+        }
+        engine.settle();
+        EXPECT_EQ(engine.reason(), "");
+    }
+}
+
+// The job ends before rank 0 has answered.
+TEST(actors, are_freed_while_they_wait_for_their_name) {
+    LoneEngine engine;
+    const auto counter = spawn<Counter>(named(LoneEngine::peer, "Ada"), 5);
+    const Ref<int> call = counter.call<&Counter::add>(1);
+    engine.settle();
+    engine->actors.drain();
+    ASSERT_TRUE(answer(engine, false));
+    EXPECT_EQ(state_of(call), State::pending);
+    EXPECT_EQ(engine.reason(), "");
+}
+
 }  // namespace
 }  // namespace mobula::runtime::testing

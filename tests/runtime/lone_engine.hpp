@@ -112,13 +112,12 @@ public:
     Record sent(wire::Kind kind) {
         settle();
         std::memcpy(peer_arena_.data(), cluster_.arena().base(), peer_arena_.size());
-        for (auto at = at_peer_.heard.begin(); at != at_peer_.heard.end(); ++at) {
-            if (static_cast<wire::Kind>(at->front()) != kind) continue;
-            Record record = std::move(*at);
-            at_peer_.heard.erase(at);
-            return record;
-        }
-        return {};
+        return take(at_peer_, kind);
+    }
+    /// The same of rank 0.
+    Record told(wire::Kind kind) {
+        settle();
+        return take(at_driver_, kind);
     }
     /// Whether it gave rank 2 a failure for a result.
     bool has_failed_a_task() {
@@ -142,6 +141,16 @@ public:
 
 private:
     static constexpr std::size_t arena_bytes = std::size_t{512} << 10U;
+
+    static Record take(Listener& listener, wire::Kind kind) {
+        for (auto at = listener.heard.begin(); at != listener.heard.end(); ++at) {
+            if (static_cast<wire::Kind>(at->front()) != kind) continue;
+            Record record = std::move(*at);
+            listener.heard.erase(at);
+            return record;
+        }
+        return {};
+    }
 
     static transport::Meeting meeting() {
         transport::Meeting meeting;

@@ -311,20 +311,33 @@ std::multimap<std::string, Case> all_cases() {
         with_actor(Kind::actor_dead, [](RecordWriter& record) { put_failure(record, false); }));
     row("name", Kind::name, [](S) {
         RecordWriter record(Kind::name);
-        record.put(std::uint8_t{1}).put(theirs).put(LoneEngine::peer).text("Ada");
+        record.put(std::uint8_t{1}).put(theirs).text("Ada");
         return bytes_of(record);
     });
     row("name_left", Kind::name, [](S s) {
         RecordWriter enters(Kind::name);
-        enters.put(std::uint8_t{1}).put(theirs).put(LoneEngine::peer).text("Ada");
+        enters.put(std::uint8_t{1}).put(theirs).text("Ada");
         s.engine.give(enters);
         RecordWriter record(Kind::name);
-        record.put(std::uint8_t{0}).put(theirs).put(LoneEngine::peer).text("Ada");
+        record.put(std::uint8_t{0}).put(theirs).text("Ada");
         return bytes_of(record);
     });
+    for (const bool given : {false, true}) {
+        row(given ? "named" : "named_refused", Kind::named, [given](S s) {
+            ActorOptions options = actor_there();
+            options.name = "Ada";
+            const auto counter = spawn<Counter>(options, 5);
+            s.keep(counter);
+            RecordWriter record(Kind::named);
+            record.put(static_cast<std::uint8_t>(given));
+            record.put(s.engine->exchange.publish(graph::Object::of(*counter.cell().get())));
+            record.text("Ada");
+            return bytes_of(record);
+        });
+    }
     row("find", Kind::find, [](S s) {
         RecordWriter enters(Kind::name);
-        enters.put(std::uint8_t{1}).put(s.shared(put(1))).put(LoneEngine::self).text("Ada");
+        enters.put(std::uint8_t{1}).put(s.shared(put(1))).text("Ada");
         s.engine.give(enters);
         RecordWriter record(Kind::find);
         record.put(ObjectId{}).put(LoneEngine::peer).put(std::uint64_t{1}).text("Ada");

@@ -148,6 +148,55 @@ void graphs(unsigned rank) {
     check_equal(get(later.call<&Journal::read>())[0], 23, "what a constructor waited for");
 }
 
+/// Counts on its rank how often one was begun and called.
+class Namesake {
+public:
+    Namesake() { ++begun; }
+    explicit Namesake(int) : Namesake() {}
+    int call() { return ++begun; }
+    static inline std::atomic<int> begun{0};
+};
+int namesakes_here() { return Namesake::begun.load(); }
+
+/// Of a name that lives on another rank, or on this one: nothing of the second actor runs.
+void be_refused(const std::string& name, unsigned there) {
+    const ActorOptions second{.name = name, .placement = Placement::on_rank(there)};
+    const auto refused = [&](const Actor<Namesake>& actor) {
+        for (const std::string& why :
+             {thrown<ActorDied>([&] { get(actor.call<&Namesake::call>()); }, "a first call"),
+              thrown<ActorDied>([&] { get(actor.ready()); }, "ready"),
+              thrown<ActorDied>([&] { get(actor.call<&Namesake::call>()); }, "a second call")}) {
+            check_contains(why, "lives already", "why the second of a name was refused");
+        }
+    };
+    for (int i = 0; i < 20; ++i) {
+        try {
+            refused(spawn<Namesake>(second));
+            refused(spawn<Namesake>(second, remote<slow_identity>(i)));
+        } catch (const BadInput& bad) {  // as the rank says on which the first was made
+            check_contains(bad.what(), "lives already", "why a name was refused at once");
+        }
+    }
+    check_equal(get(remote<namesakes_here>(on(there))), 0, "what the second of a name has run");
+}
+
+/// Named, killed before rank 0 can have answered: the name is free again, whatever ran.
+void die_young(const std::string& name, unsigned there) {
+    for (int i = 0; i < 50; ++i) {
+        const auto young =
+            spawn<Journal>({.name = name, .placement = Placement::on_rank(there)}, i);
+        const Ref<std::vector<int>> call = young.call<&Journal::read>();
+        kill(young);
+        thrown<ActorDied>([&] { get(young.call<&Journal::read>()); }, "a call after kill");
+        try {
+            check_equal(get(call)[0], i, "what was read before a kill");
+        } catch (const ActorDied& death) {
+            check_contains(death.what(), "killed", "why a young one died");
+        }
+        await([&] { return !find<Journal>(name).has_value(); }, "the end of a young one's name");
+    }
+}
+
 void names(unsigned rank) {
     const std::string name = "journal-" + std::to_string(rank);
     check(!find<Journal>(name).has_value(), "an actor was found that was never made");
@@ -181,30 +230,19 @@ void names(unsigned rank) {
     await([&] { return !find<Journal>(name).has_value(); }, "the end of a name of another rank");
     // Taken by an actor that another rank made: the second one is refused, whoever is asked.
     const auto first = spawn<Journal>({.name = name}, 1);
-    const Ref<std::string> refused = remote(
-        on((rank + 1) % ranks()),
-        [](const std::string& n) {
-            return thrown<Error>(
-                [&] {
-                    const auto second = spawn<Journal>({.name = n}, 2);
-                    await(
-                        [&] {
-                            get(second.call<&Journal::read>());
-                            return false;
-                        },
-                        "the refusal of a name");
-                },
-                "a name that was taken elsewhere");
-        },
-        name);
-    check_contains(get(refused), "lives already", "why the second of a name was refused");
-    check_equal(get(find<Journal>(name)->call<&Journal::read>())[0], 1, "who has the name");
+    for (unsigned there = 0; there < ranks(); ++there) {
+        get(remote<be_refused>(on((rank + 1) % ranks()), name, there));
+        check_equal(get(find<Journal>(name)->call<&Journal::read>())[0], 1, "who has the name");
+    }
     // Its death frees the name, though handles are left.
     kill(first);
     await([&] { return !find<Journal>(name).has_value(); }, "the end of a killed actor's name");
     const auto heir = spawn<Journal>({.name = name}, 3);
     get(heir.ready());
     check_equal(get(find<Journal>(name)->call<&Journal::read>())[0], 3, "who has the name now");
+    for (unsigned there = 0; there < ranks(); ++there) {
+        get(remote<die_young>(on(rank), "young-" + std::to_string(rank), there));
+    }
 }
 
 class Worker {
