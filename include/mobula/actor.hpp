@@ -116,11 +116,11 @@ inline constexpr bool starts_with_actor_options<First, A...> =
 }  // namespace detail
 
 /// Makes an actor on the rank that its options or the load say: `spawn<Trainer>({.gpus = 1}, 3)`.
-/// Returns at once; a Ref<T> given for a constructor's T is waited for. Throws Infeasible, or
-/// BadInput when an actor of this rank has the name. Whether one of another rank has it, rank 0
-/// knows, and the constructor waits for its answer. When one has it, the new actor is dead before
-/// it began: neither its constructor nor any call runs, and `get` of ready() and of each call
-/// throws ActorDied with that reason.
+/// Returns at once; a Ref<T> given for a constructor's T is waited for. Throws Infeasible, and
+/// BadInput for an option that is wrong or when an actor of this rank has the name. Whether one of
+/// another rank has it, rank 0 knows, and the constructor waits for its answer. When one has it,
+/// the new actor is dead before it began: neither its constructor nor any call runs, and `get` of
+/// ready() and of each call throws ActorDied with that reason.
 template <class A, class... Arguments>
     requires(!detail::starts_with_actor_options<Arguments...>)
 Actor<A> spawn(Arguments&&... arguments) {

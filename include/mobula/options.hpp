@@ -61,7 +61,8 @@ struct TaskOptions {
     Placement placement = {};
     /// Among ready tasks of a rank the higher number runs first.
     int priority = 0;
-    /// Of a task that yields a stream: items made but not yet consumed before it has to wait.
+    /// Of a task that yields a stream: items made but not yet consumed before it has to wait; at
+    /// least 1.
     std::size_t stream_window = 16;
 };
 
@@ -73,7 +74,7 @@ struct ActorOptions {
     double cpus = 0;
     double gpus = 0;
     Resources resources = {};
-    /// How many methods may be under way at once; more than 1 gives up their order.
+    /// How many methods may be under way at once, at least 1; more than 1 gives up their order.
     unsigned max_concurrency = 1;
     Placement placement = {};
 };

@@ -2,7 +2,6 @@
 
 /// The caller's side of actors; actors_here.cpp has the side of the actor's rank.
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -36,11 +35,17 @@ detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
     extra.options.resources = options.resources;
     extra.options.placement = options.placement;
     extra.options.max_retries = 0;
-    extra.max_concurrency = std::max(options.max_concurrency, 1U);
-    extra.demands = options.cpus > 0 || options.gpus > 0 || !options.resources.empty() ||
+    extra.max_concurrency = options.max_concurrency;
+    // What is no amount at all, such as -1, is looked at as well.
+    extra.demands = options.cpus != 0 || options.gpus != 0 || !options.resources.empty() ||
                     options.placement.kind == Placement::Kind::bundle;
     Rank rank{};
     try {
+        if (options.max_concurrency == 0) {
+            throw BadInput(
+                "max_concurrency = 0 is not allowed; an actor has at least one method under way "
+                "at once");
+        }
         rank = engine_.resources.choose_for_actor(extra.options, extra.demands);
     } catch (...) {
         graph::destroy_arguments(task);

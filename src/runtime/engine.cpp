@@ -109,6 +109,11 @@ static void check_retries(const Task& task, const TaskOptions& given) {
 }
 
 void Engine::apply_options(Task& task, const TaskOptions& given) {
+    if (given.stream_window == 0) {
+        throw BadInput(
+            "stream_window = 0 is not allowed; a stream is at least one item ahead of its "
+            "consumer");
+    }
     const bool demands = given.cpus != 1 || given.gpus != 0 || !given.resources.empty() ||
                          given.placement.kind == Placement::Kind::bundle;
     check_retries(task, given);

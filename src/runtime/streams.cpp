@@ -48,7 +48,7 @@ void Streams::ended(Task& task) noexcept {
 
 void* Streams::place(Task& task, const detail::TypeInfo& type) {
     const std::shared_ptr<Producer> producer = producer_of(task);
-    const std::size_t window = std::max<std::size_t>(task.extra->options.stream_window, 1);
+    const std::size_t window = task.extra->options.stream_window;
     const auto has_room = [&](Gathering* waiting) {
         std::lock_guard guard(producer->mutex);
         if (producer->made - producer->consumed < window) return true;

@@ -41,6 +41,9 @@ std::unique_ptr<graph::TaskExtra> read_extra(wire::RecordReader& reader) {
     options.retry_exceptions = reader.get<std::uint8_t>() != 0;
     options.stream_window = reader.get<std::uint64_t>();
     extra->max_concurrency = reader.get<std::uint32_t>();
+    if (options.stream_window == 0 || extra->max_concurrency == 0) {
+        throw Error("a record lets a task have nothing under way");
+    }
     options.placement.kind = reader.get<Placement::Kind>();
     if (options.placement.kind > Placement::Kind::bundle) {
         throw Error("a record places a task in no known way");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <set>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ int hold(int turns) {
     return now;
 }
 int take_most() { return most.exchange(0); }
+Generator<int> one_item() { co_yield 1; }
 std::vector<unsigned> which_gpus() { return mobula::gpus(); }
 
 struct Holder {
@@ -138,12 +140,35 @@ void infeasible() {
     check_contains(other, "unicorn", "the refusal of a unicorn");
     thrown<Infeasible>([] { spawn<Holder>({.resources = {{"licence", 4}}}); }, "4 licences");
     thrown<Infeasible>([] { spawn<Holder>({.cpus = 400}); }, "an actor of 400 CPUs");
-    thrown<Error>([] { remote<where>({.cpus = -1}); }, "less than no CPU");
     thrown<Error>([] { remote<where>({.resources = {{"licence", -2}}}); }, "a debt of licences");
     // Inside a task it is the same.
     const std::string inside = thrown<Infeasible>(
         [] { get(remote([] { remote<where>({.cpus = 99}); })); }, "a task that asks for 99 CPUs");
     check_contains(inside, "99", "the refusal inside a task");
+}
+
+/// Options that are wrong are refused, and in the same words for tasks and actors.
+void wrong() {
+    const double no_number = std::nan("");
+    for (const double cpus : {-1.0, no_number, 1e300, 1e-9}) {
+        const std::string task = thrown<BadInput>([&] { remote<where>({.cpus = cpus}); }, "a task");
+        check_contains(task, "cpus = ", "the refusal of " + std::to_string(cpus) + " CPUs");
+        check_equal(thrown<BadInput>([&] { spawn<Holder>({.cpus = cpus}); }, "an actor"), task,
+                    "what is said of an actor's CPUs");
+    }
+    for (const double gpus : {-1.0, no_number, 1.5}) {
+        const std::string task = thrown<BadInput>([&] { remote<where>({.gpus = gpus}); }, "a task");
+        check_equal(thrown<BadInput>([&] { spawn<Holder>({.gpus = gpus}); }, "an actor"), task,
+                    "what is said of an actor's GPUs");
+    }
+    check_contains(thrown<BadInput>([] { spawn<Holder>({.max_concurrency = 0}); }, "0 at once"),
+                   "max_concurrency = 0", "the refusal of no method at once");
+    check_contains(thrown<BadInput>([] { remote<where>({.stream_window = 0}); }, "a task"),
+                   "stream_window = 0", "the refusal of no item ahead");
+    check_contains(
+        thrown<BadInput>([] { const auto never = remote<one_item>({.stream_window = 0}); },
+                         "a stream"),
+        "stream_window = 0", "the refusal of no item ahead of a stream");
 }
 
 /// The bytes draw the task to them, unless something else is said.
@@ -165,6 +190,7 @@ int driver(Job& job) {
     }
     spread_and_pack();
     infeasible();
+    wrong();
     return 0;
 }
 
