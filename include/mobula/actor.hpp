@@ -146,7 +146,10 @@ void kill(const Actor<A>& actor) {
     detail::kill(actor.cell().get());
 }
 
-/// Hands work to whichever actor is idle. Thread-bound to its task.
+/// Hands work to whichever actor is idle. One that turns out to be dead, because the result of what
+/// it was given failed with its death, gets no more; when all are dead, whatever is submitted fails
+/// with ActorDied. What failed is not given to another: it may have been done in part. Thread-bound
+/// to its task.
 ///
 ///     mobula::ActorPool<Trainer, Loss> pool(actors);
 ///     for (const Batch& batch : batches) pool.submit<&Trainer::step>(batch);
@@ -162,9 +165,12 @@ public:
     /// Calls the method on an idle actor; waits for one when all are busy.
     template <auto method, class... Arguments>
     void submit(Arguments&&... arguments) {
-        if (idle_.empty()) collect();
-        const std::size_t number = idle_.front();
-        idle_.pop_front();
+        while (idle_.empty() && !running_.empty()) collect();
+        std::size_t number = 0;  // when all are dead, any of them says so
+        if (!idle_.empty()) {
+            number = idle_.front();
+            idle_.pop_front();
+        }
         running_.push_back(
             actors_[number].template call<method>(std::forward<Arguments>(arguments)...));
         by_.push_back(number);
@@ -183,8 +189,8 @@ private:
     void collect() {
         const std::size_t which = when_any(running_);
         const auto at = static_cast<std::ptrdiff_t>(which);
+        if (!detail::actor_died(*running_[which].cell())) idle_.push_back(by_[which]);
         finished_.push_back(std::move(running_[which]));
-        idle_.push_back(by_[which]);
         running_.erase(running_.begin() + at);
         by_.erase(by_.begin() + at);
     }

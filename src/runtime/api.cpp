@@ -317,6 +317,14 @@ void kill(Cell* actor) {
     if (actor == nullptr) throw BadInput("kill: a handle that names no actor");
     Engine::current().actors.kill(Object::of(*actor));
 }
+bool actor_died(const Cell& result) noexcept {
+    const Object& object = Object::of(result);
+    if (graph::state_of(object) != graph::State::failed) return false;
+    const graph::Failure& failure = *graph::failure_of(object);
+    // A function is named where it got the failure of what it called.
+    return failure.kind == graph::FailureKind::actor_died && failure.function.empty() &&
+           failure.chain.empty();
+}
 CellPtr find_actor(std::string_view name) { return Engine::current().names.find(name); }
 
 // ---- placement groups ----

@@ -253,6 +253,7 @@ public:
         return n * n;
     }
     int done() const { return done_; }
+    int ask(Actor<Worker> other) { return get(other.call<&Worker::done>()); }
 
     /// Does not end before it is cancelled, or its actor is killed.
     int stay() {
@@ -281,6 +282,45 @@ void pool_with_a_busy_one(unsigned rank) {
     kill(actors[0]);
     thrown<ActorDied>([&] { get(*pool.next()); }, "the method of the busy actor, which was killed");
     check(!pool.next(), "a pool that is done has another result");
+}
+
+/// A dead one fails what it is given once, and the living do the rest.
+void pool_with_dead_ones(unsigned rank) {
+    std::vector<Actor<Worker>> actors;
+    for (unsigned i = 0; i < 4; ++i) actors.push_back(spawn<Worker>(at((rank + i) % ranks())));
+    kill(actors[0]);
+    kill(actors[2]);
+    ActorPool<Worker, int> pool(actors);
+    const auto results = [&](int number) {
+        int died = 0;
+        for (int i = 0; i < number; ++i) pool.submit<&Worker::square>(3);
+        while (auto result = pool.next()) {
+            try {
+                check_equal(get(*result), 9, "what a pool's actor made");
+            } catch (const ActorDied&) {
+                ++died;
+            }
+        }
+        return died;
+    };
+    check_equal(results(60), 2, "what two dead actors of a pool failed");
+    check_equal(results(60), 0, "what they failed later");
+    kill(actors[1]);
+    check_equal(results(10), 1, "what one more dead actor failed");
+    kill(actors[3]);
+    check_equal(results(10), 10, "what a pool failed whose actors are all dead");
+    check_equal(results(1), 1, "what it failed later");
+
+    // Another one's death that a method passes on is not its own.
+    const auto living = spawn<Worker>(at(rank));
+    ActorPool<Worker, int> two({living, living});
+    two.submit<&Worker::ask>(actors[0]);
+    two.submit<&Worker::ask>(actors[0]);
+    for (int i = 0; i < 2; ++i) {
+        thrown<ActorDied>([&] { get(*two.next()); }, "a method that asked a dead actor");
+    }
+    two.submit<&Worker::square>(5);
+    check_equal(get(*two.next()), 25, "what an actor made that had asked a dead one");
 }
 
 void pools(unsigned rank) {
@@ -329,6 +369,7 @@ int driver(Job& job) {
         names(rank);
         pools(rank);
         pool_with_a_busy_one(rank);
+        pool_with_dead_ones(rank);
     }
     many(job.ranks - 1);
     return 0;

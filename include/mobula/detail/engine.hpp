@@ -144,6 +144,9 @@ void finish_item(Task& task);
 /// frees the task, for no actor.
 void call(Cell* actor, Task& method);
 void kill(Cell* actor);
+/// Whether a call's result failed because its actor is dead; not one that another actor's death
+/// was passed on to.
+[[nodiscard]] bool actor_died(const Cell& result) noexcept;
 /// The actor of that name, or null; asks rank 0.
 [[nodiscard]] CellPtr find_actor(std::string_view name);
 
