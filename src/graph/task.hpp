@@ -25,9 +25,17 @@ struct TaskExtra : Pooled {
     bool demands = false;          ///< more than the one worker that runs it
     bool holds = false;            ///< the demands are taken from the rank's resources
     int attempts = 0;              ///< that threw and were followed by another one
+    bool lends = false;            ///< of those, its CPUs are with others while it waits
     std::vector<unsigned> gpus;    ///< given while it runs
     void* stream = nullptr;        ///< the producer's side of its stream
     unsigned max_concurrency = 1;  ///< of the actor that it constructs
+
+    // Those that hold resources of this rank are in a list, so that others can say for whom they
+    // wait.
+    TaskExtra* next_holder = nullptr;
+    TaskExtra* previous_holder = nullptr;
+    const detail::Task* holder = nullptr;            ///< null: an actor that lives
+    const detail::FunctionInfo* function = nullptr;  ///< the task's, or the actor's constructor
 };
 
 }  // namespace mobula::graph

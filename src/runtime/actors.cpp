@@ -9,6 +9,7 @@
 
 #include "runtime/actors.hpp"
 #include "runtime/engine.hpp"
+#include "runtime/stall_watch.hpp"
 
 namespace mobula::runtime {
 
@@ -215,6 +216,7 @@ void Actors::leave_line(Task& task, std::unique_lock<std::mutex>& lock) {
         lock.lock();
     }
     line.draining = false;
+    line.since = Clock::now();  // those that are left have another first one
     if (line.calls.empty()) lines_.erase(LineKey(line.key));
 }
 
@@ -270,6 +272,49 @@ void Actors::on_dead(RecordReader& reader) {
     const auto death = std::make_shared<graph::Failure>(graph::Failure::decode(encoded));
     engine_.exchange.note_death(id, death);
     fail_lines(id, death);
+}
+
+/// Calls in lines, and constructors: the first of a line waits for its inputs, or its name. The
+/// others are told with its age, which is the most that theirs can be.
+void Actors::list_lines(std::vector<Waiting>& all) {
+    const Rank self = engine_.self();
+    const Time now = Clock::now();
+    std::lock_guard guard(lines_mutex_);
+    for (const auto& [key, line] : lines_) {
+        Task* const first = line.calls.first();
+        for (Task* task = first; task != nullptr; task = task->next) {
+            if (task->phase.load() == Task::Phase::over) continue;
+            Waiting& one = all.emplace_back();
+            one.key = waiting_key(*task, self);
+            one.name = graph::name_of(*task);
+            one.rank = static_cast<unsigned>(index(self));
+            one.seconds = std::chrono::duration<double>(now - line.since).count();
+            one.state = "queued behind calls of its caller";
+            one.targets.push_back({waiting_key(*first, self), graph::name_of(*first)});
+            if (task != first) continue;
+            one.state = "waits";
+            one.targets = targets_of(*task);
+        }
+    }
+}
+
+/// The inputs that it waits for.
+std::vector<Waiting::Target> Actors::targets_of(Task& task) {
+    std::vector<Waiting::Target> targets;
+    task.info->visit(
+        graph::arguments(task),
+        [](detail::Input& input, void* context) {
+            Object& object = Object::of(*input.cell);
+            if (graph::is_done(graph::state_of(object))) return;
+            static_cast<std::vector<Waiting::Target>*>(context)->push_back(
+                Engine::current().exchange.target_of(object));
+        },
+        &targets);
+    const bool constructs = task.info->actor != nullptr;
+    if (constructs && unnamed_.contains(engine_.exchange.actor_of(Object::of(*task.actor)).first)) {
+        targets.push_back({{}, "the name '" + graph::name_of(task) + "'"});
+    }
+    return targets;
 }
 
 }  // namespace mobula::runtime

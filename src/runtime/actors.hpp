@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/spinlock.hpp"
 #include "graph/task_list.hpp"
@@ -71,7 +72,7 @@ public:
     /// The job is over: destroys the actors that are left, and calls that still wait for inputs.
     void drain() noexcept;
 
-    /// Calls that wait behind others, for the graph of who waits for whom.
+    /// Calls that wait for others or for their inputs, for the graph of who waits for whom.
     void list(std::vector<Waiting>& all);
 
     void on_end(wire::RecordReader& reader);
@@ -83,8 +84,16 @@ public:
     /// A number that stands for the actor as a caller of others.
     [[nodiscard]] static std::uint64_t caller_of(const Task& task) noexcept;
     [[nodiscard]] static const std::vector<unsigned>* gpus_of(const Task& task) noexcept;
+    /// For people: a task's name, with the actor's where it is one's that has a name. Of tasks that
+    /// are on the rank where they run.
+    [[nodiscard]] static std::string title_of(const Task& task);
 
 private:
+    /// A call in a mailbox.
+    struct Queued {
+        Task* task;
+        std::uint64_t since;  ///< in ticks
+    };
     struct Instance {
         ObjectId id{};
         const detail::ActorInfo* info = nullptr;
@@ -98,7 +107,8 @@ private:
         bool ended = false;
         FailurePtr dead;
         Task* constructor = nullptr;
-        std::deque<Task*> mailbox;
+        std::string name;
+        std::deque<Queued> mailbox;
         std::vector<Task*> under_way;
         std::vector<Rank> watchers;              ///< ranks with calls that wait for their inputs
         std::unique_ptr<graph::TaskExtra> held;  ///< the resources that it holds for life
@@ -118,7 +128,8 @@ private:
     struct Line {
         LineKey key;
         graph::TaskList calls;
-        bool draining = false;  ///< somebody sends its calls and looks for more when he has
+        bool draining = false;      ///< somebody sends its calls and looks for more when he has
+        Time since = Clock::now();  ///< the first one is the first
     };
     using Lock = std::unique_lock<Spinlock>;
 
@@ -136,6 +147,9 @@ private:
     Instance& enter(Task& task, const ObjectId& id, bool construct);
     void arrive_here(Task& task);
     void pump(Instance& instance, Lock& lock);
+    void list_lines(std::vector<Waiting>& all);
+    [[nodiscard]] std::vector<Waiting::Target> targets_of(Task& task);
+    void list_call(const Instance& target, const Queued& queued, std::vector<Waiting>& all) const;
     void end(const ObjectId& id);
     bool kill_here(const ObjectId& id, const std::string& reason);
     void ask_owner(const ObjectId& id);

@@ -9,6 +9,7 @@
 
 #include <mobula/archive.hpp>
 
+#include "base/tsc.hpp"
 #include "runtime/actors.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/stall_watch.hpp"
@@ -89,10 +90,11 @@ Actors::Instance& Actors::enter(Task& task, const ObjectId& id, bool construct) 
         const graph::TaskExtra& extra = graph::extra_of(task);
         target.info = task.info->actor;
         target.max_concurrency = extra.max_concurrency;
-        target.named = !extra.options.name.empty();
+        target.name = extra.options.name;
+        target.named = !target.name.empty();
         target.constructor = &task;
     } else {
-        target.mailbox.push_back(&task);
+        target.mailbox.push_back({&task, ticks_now()});
     }
     return target;
 }
@@ -124,7 +126,7 @@ void Actors::withdraw(Task& task, const graph::Failure& why) {
         target.constructor = nullptr;
         if (!target.dead) target.dead = died(constructor_failed(why));
     } else {
-        std::erase(target.mailbox, &task);
+        std::erase_if(target.mailbox, [&](const Queued& queued) { return queued.task == &task; });
     }
     pump(target, lock);
     if (constructs) tell_of_death(id);
@@ -162,8 +164,8 @@ bool Actors::over(const Instance& instance) const {
 void Actors::pump(Instance& instance, Lock& lock) {
     graph::TaskList start, refused;
     if (instance.dead) {
-        while (!instance.mailbox.empty() && instance.mailbox.front()->here) {
-            refused.push(*instance.mailbox.front());
+        while (!instance.mailbox.empty() && instance.mailbox.front().task->here) {
+            refused.push(*instance.mailbox.front().task);
             instance.mailbox.pop_front();
         }
         if (instance.constructor != nullptr && !instance.constructing &&
@@ -178,8 +180,8 @@ void Actors::pump(Instance& instance, Lock& lock) {
         }
     } else {
         while (instance.running < instance.max_concurrency && !instance.mailbox.empty() &&
-               instance.mailbox.front()->here) {
-            Task* const task = instance.mailbox.front();
+               instance.mailbox.front().task->here) {
+            Task* const task = instance.mailbox.front().task;
             instance.mailbox.pop_front();
             ++instance.running;
             instance.under_way.push_back(task);
@@ -220,6 +222,11 @@ void* Actors::prepare(Task& task) {
 }
 
 FailurePtr Actors::finished(Task& task, FailurePtr failure) {
+    // What the constructor took stays with the actor.
+    std::unique_ptr<graph::TaskExtra> held;
+    if (task.info->actor != nullptr && !failure && task.extra->holds) {
+        held = engine_.resources.keep(task);
+    }
     Lock lock(lock_);
     auto& target = *static_cast<Instance*>(task.instance);
     if (target.dead && failure && failure->kind == graph::FailureKind::cancelled) {
@@ -234,11 +241,7 @@ FailurePtr Actors::finished(Task& task, FailurePtr failure) {
             target.self = nullptr;
         } else {
             target.constructed = true;
-            if (task.extra->holds) {
-                // What the constructor took stays with the actor.
-                target.held = std::make_unique<graph::TaskExtra>(*task.extra);
-                task.extra->holds = false;
-            }
+            target.held = std::move(held);
         }
     } else {
         --target.running;
@@ -349,20 +352,49 @@ const std::vector<unsigned>* Actors::gpus_of(const Task& task) noexcept {
     return target->held ? &target->held->gpus : nullptr;
 }
 
-void Actors::list(std::vector<Waiting>& all) {
+std::string Actors::title_of(const Task& task) {
+    const std::string name = graph::name_of(task);
+    if (task.info->actor != nullptr) {
+        const bool named = task.extra != nullptr && !task.extra->options.name.empty();
+        return named ? "actor " + name : name;
+    }
+    const auto* const target = static_cast<const Instance*>(task.instance);
+    return target == nullptr || target->name.empty() ? name : name + " of actor " + target->name;
+}
+
+/// Why a call has not begun. The lock is held.
+void Actors::list_call(const Instance& target, const Queued& queued,
+                       std::vector<Waiting>& all) const {
     const Rank self = engine_.self();
+    Waiting& one = all.emplace_back();
+    one.key = waiting_key(*queued.task, self);
+    one.name = title_of(*queued.task);
+    one.rank = static_cast<unsigned>(index(self));
+    one.seconds = static_cast<double>(ticks_now() - queued.since) /
+                  (static_cast<double>(ticks_per_microsecond()) * 1e6);
+    const auto add = [&](const Task& task) {
+        one.targets.push_back({waiting_key(task, self), title_of(task)});
+    };
+    if (!queued.task->here) {
+        one.state = "waits for the bytes of its arguments";
+    } else if (!target.constructed) {
+        one.state = "has an actor that has not begun, and waits";
+        if (target.constructor != nullptr) {
+            add(*target.constructor);
+        } else {
+            one.targets.push_back({{}, "a constructor that has not come"});
+        }
+    } else {
+        one.state = "queued behind other calls";
+        for (const Task* running : target.under_way) add(*running);
+    }
+}
+
+void Actors::list(std::vector<Waiting>& all) {
+    list_lines(all);
     Lock lock(lock_);
     for (const auto& [id, target] : instances_) {
-        for (Task* task : target->mailbox) {
-            Waiting& one = all.emplace_back();
-            one.key = waiting_key(*task, self);
-            one.name = graph::name_of(*task);
-            one.rank = static_cast<unsigned>(index(self));
-            one.state = "queued behind other calls";
-            for (Task* running : target->under_way) {
-                one.targets.push_back({waiting_key(*running, self), graph::name_of(*running)});
-            }
-        }
+        for (const Queued& queued : target->mailbox) list_call(*target, queued, all);
     }
 }
 

@@ -17,6 +17,10 @@ using wire::Kind;
 using wire::RecordReader;
 using wire::RecordWriter;
 
+namespace {
+
+}  // namespace
+
 std::uint64_t Groups::create(std::vector<scheduler::Amounts> bundles, Strategy strategy,
                              CellPtr& ready) {
     if (bundles.empty()) throw BadInput("a placement group needs at least one bundle");
@@ -49,7 +53,7 @@ std::uint64_t Groups::create(std::vector<scheduler::Amounts> bundles, Strategy s
     std::uint64_t id = 0;
     {
         std::lock_guard guard(mutex_);
-        id = (static_cast<std::uint64_t>(index(engine_.self())) << maker_shift) | next_++;
+        id = (static_cast<std::uint64_t>(index(engine_.self())) << number_bits) | next_++;
         groups_.emplace(id, std::move(group));
     }
     engine_.resources.place_group(id, std::move(placed));
@@ -179,6 +183,34 @@ void Groups::free_here(std::uint64_t id) {
     }
     engine_.resources.unreserve(id);
     retry();
+}
+
+std::string Groups::key_of(std::uint64_t group) { return "group " + std::to_string(group); }
+
+std::string Groups::name_of(std::uint64_t group) {
+    const std::uint64_t rank = index(maker_of(group));
+    return "placement group " + std::to_string(group - (rank << number_bits)) + " of rank " +
+           std::to_string(rank);
+}
+
+void Groups::list(std::vector<Waiting>& all) {
+    const Time now = Clock::now();
+    std::lock_guard guard(mutex_);
+    for (const Request& request : waiting_) {
+        Waiting& one = all.emplace_back();
+        one.key = key_of(request.group);
+        one.name = name_of(request.group);
+        one.seconds = std::chrono::duration<double>(now - request.since).count();
+        engine_.resources.explain(request.amounts, one);
+    }
+}
+
+std::optional<Waiting::Target> Groups::target_of(const Object& ready) {
+    std::lock_guard guard(mutex_);
+    for (const auto& [id, group] : groups_) {
+        if (group.ready.get() == &ready) return Waiting::Target{key_of(id), name_of(id)};
+    }
+    return std::nullopt;
 }
 
 }  // namespace mobula::runtime

@@ -4,14 +4,18 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include <mobula/options.hpp>
 
+#include "base/clock.hpp"
 #include "graph/object.hpp"
 #include "runtime/network.hpp"
+#include "runtime/stall.hpp"
 #include "scheduler/resources.hpp"
 
 namespace mobula::runtime {
@@ -28,7 +32,7 @@ public:
     explicit Groups(Engine& engine) : engine_(engine) {}
 
     [[nodiscard]] static Rank maker_of(std::uint64_t group) noexcept {
-        return static_cast<Rank>(group >> maker_shift);
+        return static_cast<Rank>(group >> number_bits);
     }
 
     [[nodiscard]] std::uint64_t create(std::vector<scheduler::Amounts> bundles, Strategy strategy,
@@ -41,6 +45,14 @@ public:
 
     /// Resources of this rank were given back: reservations that waited may go on.
     void retry();
+
+    // For the graph of who waits for whom.
+    /// Reservations that wait for resources of this rank.
+    void list(std::vector<Waiting>& all);
+    /// The group of this rank of which the object says that it is ready, if it is one.
+    [[nodiscard]] std::optional<Waiting::Target> target_of(const graph::Object& ready);
+    [[nodiscard]] static std::string key_of(std::uint64_t group);
+    [[nodiscard]] static std::string name_of(std::uint64_t group);
 
 private:
     struct Bundle {
@@ -58,6 +70,7 @@ private:
         std::uint64_t group;
         unsigned bundle;
         scheduler::Amounts amounts;
+        Time since = Clock::now();
     };
 
     void reserve_next(std::uint64_t group);
@@ -72,7 +85,7 @@ private:
     std::unordered_map<std::uint64_t, Group> groups_;  ///< made by this rank
     std::vector<Request> waiting_;                     ///< for resources of this rank
     std::uint64_t next_ = 1;
-    static constexpr unsigned maker_shift = 40;  ///< in the number of a group
+    static constexpr unsigned number_bits = 40;  ///< of a group; above them is its maker
 };
 
 }  // namespace mobula::runtime

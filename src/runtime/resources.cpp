@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include <mobula/error.hpp>
 
 #include "runtime/engine.hpp"
+#include "runtime/stall_watch.hpp"
 
 namespace mobula::runtime {
 
@@ -143,10 +145,14 @@ Rank ResourceGate::choose_for_actor(const TaskOptions& options, bool demands) {
 }
 
 /// Null when the bundle that it would be of is gone.
-scheduler::Ledger* ResourceGate::find_ledger(const TaskOptions& options) noexcept {
+const scheduler::Ledger* ResourceGate::find_ledger(const TaskOptions& options) const noexcept {
     if (options.placement.kind != Placement::Kind::bundle) return &own_;
     const auto found = bundles_.find({options.placement.group, options.placement.target});
     return found == bundles_.end() ? nullptr : &found->second.ledger;
+}
+
+scheduler::Ledger* ResourceGate::find_ledger(const TaskOptions& options) noexcept {
+    return const_cast<scheduler::Ledger*>(std::as_const(*this).find_ledger(options));
 }
 
 scheduler::Ledger& ResourceGate::ledger_of(const TaskOptions& options) {
@@ -166,12 +172,37 @@ bool ResourceGate::take(Task& task) {
     if (&ledger != &own_) check_fit(ledger.total(), asked);
     auto gpus = ledger.try_acquire(asked);
     if (!gpus) {
-        waiting_.push_back(&task);
+        waiting_.push_back({&task, Clock::now()});
         return false;
     }
-    extra.gpus = std::move(*gpus);
-    extra.holds = true;
+    hold(task, std::move(*gpus));
     return true;
+}
+
+/// The lock is held.
+void ResourceGate::hold(Task& task, std::vector<unsigned> gpus) {
+    graph::TaskExtra& extra = *task.extra;
+    extra.gpus = std::move(gpus);
+    extra.holds = true;
+    extra.holder = &task;
+    extra.function = task.info;
+    extra.next_holder = holders_;
+    if (holders_ != nullptr) holders_->previous_holder = &extra;
+    holders_ = &extra;
+}
+
+/// The lock is held.
+void ResourceGate::let_go(graph::TaskExtra& extra) {
+    graph::TaskExtra* const next = std::exchange(extra.next_holder, nullptr);
+    graph::TaskExtra* const previous = std::exchange(extra.previous_holder, nullptr);
+    if (next != nullptr) next->previous_holder = previous;
+    (previous == nullptr ? holders_ : previous->next_holder) = next;
+}
+
+std::unique_ptr<graph::TaskExtra> ResourceGate::keep(Task& constructor) {
+    std::lock_guard guard(mutex_);
+    constructor.extra->holder = nullptr;
+    return std::unique_ptr<graph::TaskExtra>(std::exchange(constructor.extra, nullptr));
 }
 
 void ResourceGate::release(graph::TaskExtra& extra) {
@@ -179,6 +210,7 @@ void ResourceGate::release(graph::TaskExtra& extra) {
     extra.holds = false;
     {
         std::lock_guard guard(mutex_);
+        let_go(extra);
         if (scheduler::Ledger* const ledger = find_ledger(extra.options)) {
             ledger->release(Amounts::of(extra.options), extra.gpus);
         }
@@ -190,6 +222,7 @@ void ResourceGate::release(graph::TaskExtra& extra) {
 void ResourceGate::lend(const Task& task) {
     {
         std::lock_guard guard(mutex_);
+        task.extra->lends = true;
         scheduler::Ledger* const ledger = find_ledger(task.extra->options);
         if (ledger == nullptr) return;
         ledger->lend_cpus(Amounts::of(task.extra->options));
@@ -199,6 +232,7 @@ void ResourceGate::lend(const Task& task) {
 
 void ResourceGate::take_back(const Task& task) {
     std::lock_guard guard(mutex_);
+    task.extra->lends = false;
     if (scheduler::Ledger* const ledger = find_ledger(task.extra->options)) {
         ledger->take_back_cpus(Amounts::of(task.extra->options));
     }
@@ -209,21 +243,19 @@ void ResourceGate::wake_waiting() {
     {
         std::lock_guard guard(mutex_);
         for (auto at = waiting_.begin(); at != waiting_.end();) {
-            graph::TaskExtra& extra = *(*at)->extra;
-            std::optional<std::vector<unsigned>> gpus;
-            try {
-                gpus = ledger_of(extra.options).try_acquire(Amounts::of(extra.options));
-            } catch (const Infeasible&) {
-                (*at)->cancelled = true;  // its bundle is gone
-                gpus.emplace();
+            Task& task = *at->task;
+            const TaskOptions& options = task.extra->options;
+            if (scheduler::Ledger* const ledger = find_ledger(options)) {
+                auto gpus = ledger->try_acquire(Amounts::of(options));
+                if (!gpus) {
+                    ++at;
+                    continue;
+                }
+                hold(task, std::move(*gpus));
+            } else {
+                task.cancelled = true;  // its bundle is gone
             }
-            if (!gpus) {
-                ++at;
-                continue;
-            }
-            extra.gpus = std::move(*gpus);
-            extra.holds = !(*at)->cancelled;
-            ready.push_back(*at);
+            ready.push_back(&task);
             at = waiting_.erase(at);
         }
     }
@@ -269,6 +301,78 @@ unsigned ResourceGate::bundle_home(const BundleKey& key) const {
     const auto found = groups_.find(key.group);
     if (found == groups_.end() || key.bundle >= found->second.size()) return 0;
     return static_cast<unsigned>(index(found->second[key.bundle].rank));
+}
+
+// ---- who waits for whom ----
+
+namespace {
+
+/// Of so many that have what one waits for, the first are told.
+constexpr std::size_t listed_holders_max = 64;
+
+/// Whether somebody has of what the demand lacks.
+bool has_what_lacks(const Amounts& demand, const Amounts& free, const Amounts& held) {
+    if (scheduler::fits(free, demand)) return held.gpus() > 0;  // there are only parts of GPUs
+    const bool custom =
+        std::any_of(demand.custom().begin(), demand.custom().end(), [&](const auto& entry) {
+            return entry.second > free.custom(entry.first) && held.custom(entry.first) > 0;
+        });
+    return custom || (demand.cpus() > std::max<std::int64_t>(free.cpus(), 0) && held.cpus() > 0) ||
+           (demand.gpus() > free.gpus() && held.gpus() > 0);
+}
+
+Waiting::Target target_of(const graph::TaskExtra& holder, Rank self) {
+    if (holder.holder != nullptr) {
+        return {waiting_key(*holder.holder, self), Actors::title_of(*holder.holder)};
+    }
+    const std::string& name = holder.options.name;
+    return {{}, "actor " + (name.empty() ? holder.function->name() : name)};
+}
+
+}  // namespace
+
+/// The lock is held.
+void ResourceGate::explain_locked(const TaskOptions& options, const Amounts& demand,
+                                  Waiting& waiting) const {
+    const scheduler::Ledger* const ledger = find_ledger(options);
+    if (ledger == nullptr) return;  // its bundle is gone, and it will hear of that
+    waiting.rank = static_cast<unsigned>(index(engine_.self()));
+    waiting.state = "needs " + scheduler::describe(demand) +
+                    " (free: " + scheduler::describe(ledger->free()) + ") and waits";
+    const auto add = [&](Waiting::Target target) {
+        if (waiting.targets.size() < listed_holders_max) waiting.targets.push_back(target);
+    };
+    for (const graph::TaskExtra* holder = holders_; holder != nullptr;
+         holder = holder->next_holder) {
+        if (find_ledger(holder->options) != ledger) continue;
+        Amounts held = Amounts::of(holder->options);
+        if (holder->lends) held -= Amounts::of_cpus(held.cpus());
+        if (has_what_lacks(demand, ledger->free(), held)) add(target_of(*holder, engine_.self()));
+    }
+    for (const auto& [key, bundle] : bundles_) {
+        if (ledger == &own_ && has_what_lacks(demand, ledger->free(), bundle.amounts)) {
+            add({Groups::key_of(key.group), Groups::name_of(key.group)});
+        }
+    }
+    waiting.any = waiting.targets.size() > 1;
+}
+
+void ResourceGate::explain(const Amounts& demand, Waiting& waiting) const {
+    std::lock_guard guard(mutex_);
+    explain_locked({}, demand, waiting);
+}
+
+void ResourceGate::list(std::vector<Waiting>& all) const {
+    const Time now = Clock::now();
+    std::lock_guard guard(mutex_);
+    for (const Waiter& waiter : waiting_) {
+        Waiting& one = all.emplace_back();
+        one.key = waiting_key(*waiter.task, engine_.self());
+        one.name = Actors::title_of(*waiter.task);
+        one.seconds = std::chrono::duration<double>(now - waiter.since).count();
+        const TaskOptions& options = waiter.task->extra->options;
+        explain_locked(options, Amounts::of(options), one);
+    }
 }
 
 }  // namespace mobula::runtime

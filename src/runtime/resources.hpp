@@ -3,12 +3,15 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "graph/task.hpp"
+#include "runtime/stall.hpp"
 #include "scheduler/resources.hpp"
 
 namespace mobula::runtime {
@@ -36,6 +39,8 @@ public:
     [[nodiscard]] bool take(Task& task);
     /// Gives back what was taken; others that wait for it are queued.
     void release(graph::TaskExtra& extra);
+    /// What the constructor took stays with its actor, which gives it back at its end.
+    [[nodiscard]] std::unique_ptr<graph::TaskExtra> keep(Task& constructor);
     /// A waiting task lends its CPUs to others. When its bundle goes, what it held goes with it.
     void lend(const Task& task);
     void take_back(const Task& task);
@@ -60,18 +65,33 @@ public:
     /// Rank 0 where this rank knows of no such bundle.
     [[nodiscard]] unsigned bundle_home(const BundleKey& key) const;
 
+    // For the graph of who waits for whom.
+    /// Tasks, and actors before they begin, that wait for resources of this rank.
+    void list(std::vector<Waiting>& all) const;
+    /// Says of one that wants to reserve so much of this rank what there is and who has the rest.
+    void explain(const scheduler::Amounts& demand, Waiting& waiting) const;
+
 private:
     struct Bundle {
         scheduler::Amounts amounts;
         std::vector<unsigned> gpus;
         scheduler::Ledger ledger;
     };
+    struct Waiter {
+        Task* task;
+        Time since;
+    };
 
     [[nodiscard]] std::optional<Rank> choose_without_demands(const Placement& placement);
     [[nodiscard]] Rank bundle_rank(const TaskOptions& options) const;
+    [[nodiscard]] const scheduler::Ledger* find_ledger(const TaskOptions& options) const noexcept;
     [[nodiscard]] scheduler::Ledger* find_ledger(const TaskOptions& options) noexcept;
     [[nodiscard]] scheduler::Ledger& ledger_of(const TaskOptions& options);
     [[nodiscard]] std::vector<Rank> candidates(const TaskOptions& options, bool demands) const;
+    void hold(Task& task, std::vector<unsigned> gpus);
+    void let_go(graph::TaskExtra& extra);
+    void explain_locked(const TaskOptions& options, const scheduler::Amounts& demand,
+                        Waiting& waiting) const;
     void wake_waiting();
 
     Engine& engine_;
@@ -80,7 +100,8 @@ private:
     scheduler::Ledger own_;
     std::map<BundleKey, Bundle> bundles_;
     std::map<std::uint64_t, std::vector<PlacedBundle>> groups_;
-    std::deque<Task*> waiting_;
+    std::deque<Waiter> waiting_;
+    graph::TaskExtra* holders_ = nullptr;
     std::vector<std::uint64_t> chosen_;  ///< how often each rank was chosen by this one
     std::size_t turn_ = 0;
 };

@@ -43,6 +43,8 @@ bool StallWatch::moved() {
 std::vector<Waiting> StallWatch::list() const {
     std::vector<Waiting> all = engine_.waits.list();
     engine_.actors.list(all);
+    engine_.resources.list(all);
+    engine_.groups.list(all);
     engine_.exchange.list(all);
     return all;
 }

@@ -2,6 +2,7 @@
 #include "runtime/waits.hpp"
 
 #include <array>
+#include <optional>
 
 #include <mobula/error.hpp>
 
@@ -171,7 +172,7 @@ std::vector<Waiting> Waits::list() {
         const Task* const task = entry->frame != nullptr ? entry->frame->task : nullptr;
         one.key =
             task != nullptr ? waiting_key(*task, self) : "driver " + std::to_string(index(self));
-        one.name = task != nullptr           ? graph::name_of(*task)
+        one.name = task != nullptr           ? Actors::title_of(*task)
                    : entry->frame != nullptr ? "driver"
                                              : "a thread of the user's";
         one.rank = static_cast<unsigned>(index(self));
@@ -181,7 +182,8 @@ std::vector<Waiting> Waits::list() {
         for (detail::Cell* cell : entry->objects) {
             Object& object = Object::of(*cell);
             if (graph::is_done(graph::state_of(object))) continue;
-            one.targets.push_back(engine_.exchange.target_of(object));
+            const std::optional<Waiting::Target> group = engine_.groups.target_of(object);
+            one.targets.push_back(group ? *group : engine_.exchange.target_of(object));
             if (one.targets.size() == listed_targets_max) break;
         }
     }

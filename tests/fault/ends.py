@@ -265,6 +265,28 @@ def circle(job, ranks):
     job.check_status(1, 'nothing moved')
 
 
+def licences(job, ranks):
+    """Who waits for resources is told, with what there is, who has it, and since when."""
+    job.wait_until_ready()
+    job.wait_until_gone(STOP_SECONDS)
+    last = ranks - 1
+    needs = r'needs 1 licence \(free: 1 cpus\) and waits'
+    since = r'\([1-9]\d* s\)'
+    for line in (
+            rf'placement group 1 of rank 0 on rank 0 {needs} for actor holder 0 {since}',
+            rf'actor latecomer on rank {last} {needs} for actor holder {last} {since}',
+            rf'a student on rank {last} {needs} for actor holder {last} {since}',
+            rf'Waiter::twice on rank 0 waits for a student {since}',
+            rf'driver on rank 0 waits for placement group 1 of rank 0 {since}',
+            rf'Waiter::nothing of actor latecomer on rank {last} has an actor that has not begun, '
+            rf'and waits for actor latecomer {since}',
+            rf'Waiter::wait of actor holder {last} on rank {last} waits for .* {since}',
+            rf'Waiter::nothing of actor holder {last} on rank {last} queued behind other calls for '
+            rf'Waiter::wait of actor holder {last} {since}'):
+        job.check_output(line)
+    job.check_status(1, 'nothing moved')
+
+
 def unknown_variable(job, ranks):
     """A mistyped variable stops the job before it begins."""
     job.wait_until_gone(READY_SECONDS)
@@ -314,6 +336,8 @@ WAYS = {
     leave: (['leave'], {}, False),
     deaf: (['deaf'], {'MOBULA_EXIT_WAIT_S': '2'}, False),
     circle: (['circle'], {'MOBULA_STALL_SECONDS': '1', 'MOBULA_STALL_ABORT': 'yes'}, False),
+    licences: (['licences'], {'MOBULA_STALL_SECONDS': '1', 'MOBULA_STALL_ABORT': 'yes',
+                              'MOBULA_RESOURCES': 'licence=1'}, False),
     unknown_variable: (['leave'], {'MOBULA_WORKRES': '2'}, False),
     bad_value: (['leave'], {'MOBULA_GPUS': 'many'}, False),
     unknown_to_one: (['leave'], {}, False),

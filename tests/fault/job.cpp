@@ -34,6 +34,8 @@ int process() { return getpid(); }
 Array<char> bytes() { return Array<char>({3'000'000}); }
 
 struct Waiter {
+    int nothing() { return 0; }
+    int twice(int n) { return 2 * n; }
     int wait(Ref<int> ref) { return get(ref); }
     /// Waits for the other, which is asked to wait for this one.
     int call_and_wait(Actor<Waiter> other, Actor<Waiter> self, int times) {
@@ -68,8 +70,34 @@ int wait_in_a_circle(unsigned ranks) {
     return get(one.call<&Waiter::call_and_wait>(other, one, 2));
 }
 
+/// Everything waits for a licence, of which each rank has one, and an actor on each has that.
+int wait_for_licences(unsigned ranks) {
+    const Resources licence{{"licence", 1}};
+    const Placement last = Placement::on_rank(ranks - 1);
+    std::vector<Actor<Waiter>> holders;
+    for (unsigned rank = 0; rank < ranks; ++rank) {
+        holders.push_back(spawn<Waiter>({.name = "holder " + std::to_string(rank),
+                                         .resources = licence,
+                                         .placement = Placement::on_rank(rank)}));
+        get(holders.back().ready());
+    }
+    const auto late = spawn<Waiter>({.name = "latecomer", .resources = licence, .placement = last});
+    const Ref<int> early = late.call<&Waiter::nothing>();
+    const Ref<int> task =
+        remote<after>({.name = "a student", .cpus = 0, .resources = licence, .placement = last}, 1);
+    const PlacementGroup group(std::vector<Resources>(ranks, licence), Strategy::strict_spread);
+    const Ref<int> inside = holders.back().call<&Waiter::wait>(task);
+    const Ref<int> behind = holders.back().call<&Waiter::nothing>();
+    const Ref<int> given = holders.back().call<&Waiter::twice>(task);
+    std::printf("ready\n");
+    std::fflush(stdout);
+    get(group.ready());
+    return get(early) + get(inside) + get(behind) + get(given);
+}
+
 int driver(Job& job) {
     const std::string how = job.arguments.at(1);
+    if (how == "licences") return wait_for_licences(job.ranks);
     if (how == "circle") return wait_in_a_circle(job.ranks);
     Load load;
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
