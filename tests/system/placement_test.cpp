@@ -126,6 +126,20 @@ void resources(unsigned rank) {
     check_equal(get(remote<which_gpus>(gpu)).size(), 1U, "the GPUs of a task after actors ended");
 }
 
+/// Who was cancelled while it waited for a resource takes none.
+void cancelled_in_the_queue(unsigned rank) {
+    TaskOptions all = on(rank);
+    all.resources = {{"licence", 3}};
+    const Ref<int> holder = remote<run_until_cancelled>(all);
+    const Ref<int> queued = remote<run_until_cancelled>(all);
+    get(remote<where>(on(rank)));  // both have come there
+    cancel(queued);
+    cancel(holder);
+    thrown<Cancelled>([&] { get(queued); }, "what was cancelled in the queue");
+    check_equal(get(remote<where>(all), std::chrono::seconds(20)), rank,
+                "where a task ran that needs what they gave back");
+}
+
 void infeasible() {
     const std::string cpus = thrown<Infeasible>([] { remote<where>({.cpus = 5}); }, "5 CPUs");
     check_contains(cpus, "5", "the refusal of 5 CPUs");
@@ -187,6 +201,7 @@ int driver(Job& job) {
         where_asked(rank);
         resources(rank);
         near_data(rank);
+        cancelled_in_the_queue(rank);
     }
     spread_and_pack();
     infeasible();
