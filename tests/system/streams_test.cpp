@@ -292,6 +292,8 @@ void held_back_methods(unsigned rank) {
     Stream<int> beside = open.call<&Source::count>(100);
     check_equal(get(*beside.next()), 0, "the first item beside a call");
     check(get(open.call<&Source::next>()) >= 1, "a call beside a stream");
+    for (int i = 1; i < 100; ++i) check_equal(get(*beside.next()), i, "an item beside a call");
+    check(!beside.next().has_value(), "a stream beside a call does not end");
 }
 
 void dropped_methods(unsigned rank) {
