@@ -17,10 +17,6 @@ using wire::Kind;
 using wire::RecordReader;
 using wire::RecordWriter;
 
-namespace {
-
-}  // namespace
-
 std::uint64_t Groups::create(std::vector<scheduler::Amounts> bundles, Strategy strategy,
                              CellPtr& ready) {
     if (bundles.empty()) throw BadInput("a placement group needs at least one bundle");

@@ -228,17 +228,6 @@ std::size_t Arena::capacity(const std::byte* payload) noexcept {
     return (reinterpret_cast<const Block*>(payload) - 1)->bytes - sizeof(Block);
 }
 
-void Arena::prefault(std::size_t more) noexcept {
-#ifdef MADV_POPULATE_WRITE
-    const std::size_t from = round_up(stats().bytes_touched, page_bytes);
-    if (from >= bytes()) return;
-    (void)::madvise(base() + from, std::min(round_up(more, page_bytes), bytes() - from),
-                    MADV_POPULATE_WRITE);
-#else
-    (void)more;
-#endif
-}
-
 ArenaStats Arena::stats() const noexcept {
     const std::lock_guard guard(lock_);
     return stats_;

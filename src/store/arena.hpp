@@ -62,10 +62,6 @@ public:
         return static_cast<std::uint64_t>(at - base());
     }
 
-    /// Touches the next `bytes` that were never used, so that their first users need not. Slow;
-    /// for a thread with nothing else to do.
-    void prefault(std::size_t bytes) noexcept;
-
     [[nodiscard]] ArenaStats stats() const noexcept;
 
     /// What a peer on the same node needs to map this arena; opaque bytes for PeerArena::open.
