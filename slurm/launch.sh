@@ -10,21 +10,10 @@ export_settings() {
 }
 
 mpirun_line() {
-    local cpus
-    cpus=$(nproc)
-    ranks=${ranks:-$((cpus < 4 ? cpus : 4))}
     # --enable-recovery keeps the other ranks alive when one dies; it makes mpirun return 0 always.
-    launch=(mpirun --enable-recovery --oversubscribe -n "$ranks")
+    launch=(mpirun --enable-recovery --oversubscribe)
     ! $show_bindings || launch+=(--report-bindings)
-    if [[ -n ${SLURM_JOB_ID:-} ]]; then
-        # Which nodes there are is Slurm's to say, and so is what each rank may use there.
-        launch+=(--map-by node --bind-to none)
-    elif ((ranks <= cpus)); then
-        launch+=(--use-hwthread-cpus --map-by "slot:PE=$((cpus / ranks))" --bind-to hwthread)
-    else
-        launch+=(--bind-to none)
-        export MOBULA_WORKERS=1
-    fi
+    if [[ -n ${SLURM_JOB_ID:-} ]]; then map_to_nodes; else map_to_cpus; fi
     if (($(id -u) == 0)); then
         export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     fi
@@ -36,6 +25,34 @@ mpirun_line() {
         local name
         for name in $(compgen -e | grep -E '^(MOBULA|UCX|OMP)_'); do launch+=(-x "$name"); done
         launch+=(-x TERM)
+    fi
+}
+
+# On this machine: every rank gets CPUs of its own, if there are enough.
+map_to_cpus() {
+    local cpus
+    cpus=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)  # which else would speak of threads
+    ranks=${ranks:-$((cpus < 4 ? cpus : 4))}
+    launch+=(-n "$ranks")
+    if ((ranks <= cpus)); then
+        launch+=(--use-hwthread-cpus --map-by "slot:PE=$((cpus / ranks))" --bind-to hwthread)
+    else
+        launch+=(--bind-to none)
+        export MOBULA_WORKERS=${MOBULA_WORKERS:-1}
+    fi
+}
+
+# In an allocation: the ranks that srun would start, on the same nodes and with as many workers.
+# mpirun does not know which CPUs of a node are the job's and would bind the ranks of two jobs to
+# the same ones. Where Slurm binds, mpirun's daemon has the job's CPUs and hands them on.
+map_to_nodes() {
+    share_allocation
+    launch+=(-n "$ranks" --bind-to none)
+    # Ranks that are neighbours by number are on the same node, as under srun.
+    if ((ranks % node_count == 0)); then
+        launch+=(--map-by "ppr:$((ranks / node_count)):node")
+    else
+        launch+=(--map-by node)
     fi
 }
 
@@ -62,36 +79,49 @@ sockets_per_node() {
     echo "${sockets:-$(lscpu -p=socket | grep -v '^#' | sort -u | wc -l)}"
 }
 
-srun_line() {
-    local node_count=${SLURM_JOB_NUM_NODES:-1} cpus per_node=1
-    cpus=$(cpus_per_node)
+# Sets `ranks`, the number of nodes that they are on and the CPUs of each, which are 0 where there
+# are more ranks than CPUs.
+share_allocation() {
+    local per_node=1 cpus part
+    node_count=${SLURM_JOB_NUM_NODES:-1}
+    for ((part = 1; part < ${SLURM_HET_SIZE:-1}; part++)); do
+        cpus=SLURM_JOB_NUM_NODES_HET_GROUP_$part
+        node_count=$((node_count + ${!cpus:-0}))
+    done
     case $per in
         socket) per_node=$(sockets_per_node) ;;
         gpu)
             per_node=$(gpus_per_node)
             ((per_node > 0)) || refuse '--per gpu: this allocation has no GPU'
-            rank_options+=(--gpus-per-task=1)
             ;;
     esac
     ranks=${ranks:-$((node_count * per_node))}
+    node_count=$((ranks < node_count ? ranks : node_count))
     per_node=$(((ranks + node_count - 1) / node_count))
+    cpus_each=$(($(cpus_per_node) / per_node))
+    # Not every site binds its tasks, so the number of workers is told as well. The parts of a
+    # heterogeneous job differ; there each rank sees for itself.
+    [[ -n ${SLURM_HET_SIZE:-} ]] ||
+        export MOBULA_WORKERS=${MOBULA_WORKERS:-$((cpus_each > 0 ? cpus_each : 1))}
+}
+
+srun_line() {
+    share_allocation
     # A dead rank must not take the step with it: the engine itself decides what its death means.
     # --disable-status: it hands the ranks SIGINT on, and asks for no second one.
-    launch=(srun --mpi=pmix --kill-on-bad-exit=0 --no-kill --wait=0 --disable-status -n "$ranks"
-        "${rank_options[@]}")
+    launch=(srun --mpi=pmix --kill-on-bad-exit=0 --no-kill --wait=0 --disable-status -n "$ranks")
+    [[ $per != gpu ]] || launch+=(--gpus-per-task=1)
     ! $show_bindings || launch+=(--cpu-bind=verbose)
-    launch+=(-N "$((ranks < node_count ? ranks : node_count))")
-    ((ranks % node_count != 0)) || launch+=(--ntasks-per-node="$per_node")
+    launch+=(-N "$node_count")
+    ((ranks % node_count != 0)) || launch+=(--ntasks-per-node="$((ranks / node_count))")
     # Slurm 22.05 opens connections of their own between its daemons while the ranks meet. On busy
     # nodes a start was seen to hang behind its message "Connection reject". Without them it uses
     # those that it has anyway.
     export SLURM_PMIX_DIRECT_CONN=${SLURM_PMIX_DIRECT_CONN:-false}
-    # Not every site binds its tasks, so the number of workers is told as well.
-    if ((per_node <= cpus)); then
-        launch+=(-c "$((cpus / per_node))")
-        export MOBULA_WORKERS=$((cpus / per_node))
+    if ((cpus_each > 0)); then
+        launch+=(-c "$cpus_each")
     else
         launch+=(--overcommit)
-        export MOBULA_WORKERS=1 OMPI_MCA_mpi_yield_when_idle=1
+        export OMPI_MCA_mpi_yield_when_idle=1
     fi
 }

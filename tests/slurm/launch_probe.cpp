@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -36,9 +37,11 @@ int main(int argc, char** argv) {
     cpu_set_t cpus;
     sched_getaffinity(0, sizeof cpus, &cpus);
     const char* workers = std::getenv("MOBULA_WORKERS");
+    std::array<char, 64> host{};
+    gethostname(host.data(), host.size() - 1);
     const std::string line = "rank " + std::to_string(rank) + " of " + std::to_string(ranks) +
                              ", " + std::to_string(CPU_COUNT(&cpus)) + " cpus, workers " +
-                             (workers != nullptr ? workers : "-") + "\n";
+                             (workers != nullptr ? workers : "-") + ", on " + host.data() + "\n";
 
     const std::string how = argc > 1 ? argv[1] : "code";
     const int code = argc > 2 ? std::atoi(argv[2]) : 0;

@@ -16,16 +16,17 @@ ENVIRONMENT = {name: value for name, value in os.environ.items()
                if not name.startswith(('SLURM_', 'MOBULA_'))}
 
 
-def start(*arguments):
+def start(*arguments, environment=None):
     def own_interrupt():
         signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen([RUN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            stdin=subprocess.DEVNULL, text=True, env=ENVIRONMENT,
+                            stdin=subprocess.DEVNULL, text=True,
+                            env={**ENVIRONMENT, **(environment or {})},
                             preexec_fn=own_interrupt)
 
 
-def run(*arguments):
-    child = start(*arguments)
+def run(*arguments, environment=None):
+    child = start(*arguments, environment=environment)
     out, err = child.communicate(timeout=60)
     return child.returncode, out, err
 
@@ -73,6 +74,36 @@ def dry_run_of_sbatch():
     assert '--no-build' in out and out.rstrip().endswith(PROBE), out
 
 
+# What Slurm tells the shell of an allocation of three nodes with four CPUs each.
+ALLOCATION = {'SLURM_JOB_ID': '7', 'SLURM_JOB_NUM_NODES': '3', 'SLURM_JOB_CPUS_PER_NODE': '4(x3)'}
+
+
+def line_in_allocation(*words, **environment):
+    code, out, err = run('--dry-run', *words, PROBE, environment={**ALLOCATION, **environment})
+    assert code == 0 and not err and len(out.splitlines()) == 1, (words, code, out, err)
+    return out
+
+
+def mpirun_has_the_ranks_of_srun():
+    """As many ranks with as many workers, on the same nodes."""
+    for words, ranks, workers, place in (
+            ([], 3, 4, 'ppr:1:node'), (['-n', '6'], 6, 2, 'ppr:2:node'),
+            (['-n', '4'], 4, 2, 'node'), (['-n', '2'], 2, 4, 'ppr:1:node'),
+            (['-n', '30'], 30, 1, 'ppr:10:node')):
+        lines = line_in_allocation(*words), line_in_allocation('--mpirun', *words)
+        for line in lines:
+            assert f' -n {ranks} ' in line and f'MOBULA_WORKERS={workers} ' in line, (words, line)
+        assert f' --map-by {place} ' in lines[1], (words, lines[1])
+
+
+def workers_of_the_user_stay():
+    for words in ([], ['--mpirun'], ['-n', '30']):
+        assert 'MOBULA_WORKERS=9 ' in line_in_allocation(*words, MOBULA_WORKERS='9'), words
+        assert 'MOBULA_WORKERS=5 ' in line_in_allocation('-w', '5', *words, MOBULA_WORKERS='9')
+    many = run('--dry-run', '-n', str(CPUS + 1), PROBE, environment={'MOBULA_WORKERS': '9'})[1]
+    assert 'MOBULA_WORKERS=9 ' in many, many
+
+
 def good_end():
     code, out, err = run('-n', '2', PROBE)
     assert code == 0 and not err, (code, err)
@@ -82,6 +113,12 @@ def good_end():
 def ranks_get_their_own_cpus():
     code, out, _ = run('-n', str(CPUS), PROBE)
     assert code == 0 and out.count(', 1 cpus, workers -') == CPUS, out
+
+
+def threads_of_openmp_are_no_cpus():
+    plain, asked = run('--dry-run', PROBE)[1], run('--dry-run', PROBE, environment={
+        'OMP_NUM_THREADS': '64'})[1]
+    assert asked.replace('OMP_NUM_THREADS=64', 'OMP_NUM_THREADS=1') == plain, (asked, plain)
 
 
 def more_ranks_than_cpus():
@@ -122,9 +159,10 @@ def termination():
 
 
 tests = [refuses, dry_run_runs_nothing, dry_run_of_sbatch,
-         dry_run_shows_bindings_on_request, bindings_are_shown, good_end, ranks_get_their_own_cpus,
-         more_ranks_than_cpus, code_of_the_driver, death_of_a_rank, no_word_from_the_driver,
-         interrupt, termination]
+         dry_run_shows_bindings_on_request, mpirun_has_the_ranks_of_srun,
+         workers_of_the_user_stay, bindings_are_shown, good_end, ranks_get_their_own_cpus,
+         threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
+         no_word_from_the_driver, interrupt, termination]
 print(f'1..{len(tests)}')
 for number, test in enumerate(tests, 1):
     why = None
