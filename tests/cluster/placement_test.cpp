@@ -3,7 +3,8 @@
 // once, and a task is on the node that it asks for. Method: the engine's own sums on every rank
 // before and after, and the order in which tasks began, which is the same on all nodes because they
 // share a kernel and its clock; every answer is checked. Needs three nodes or more, each with as
-// many ranks. Prints what it counted.
+// many ranks. Prints what it counted. With the word `gpus` it only says where tasks that ask for a
+// GPU run.
 #include <unistd.h>
 
 #include <algorithm>
@@ -224,7 +225,20 @@ void nodes_are_asked_for() {
     std::printf("placement: %u nodes ran what was for them, on all their ranks\n", nodes());
 }
 
+/// Which hosts have GPUs is the caller's to know.
+int gpus_are_where() {
+    std::vector<Ref<Here>> refs;
+    for (std::size_t i = 0; i < objects; ++i) refs.push_back(remote<here>({.gpus = 1}));
+    std::set<std::string> hosts;
+    for (const Here& it : get(refs)) hosts.insert(it.host.data());
+    std::printf("placement: tasks with a GPU ran on");
+    for (const std::string& host : hosts) std::printf(" %s", host.c_str());
+    std::printf("\n");
+    return 0;
+}
+
 int driver(Job& job) {
+    if (job.arguments.size() > 1 && job.arguments[1] == "gpus") return gpus_are_where();
     check(job.nodes >= 3 && job.ranks % job.nodes == 0, "this needs three nodes");
     nodes_are_asked_for();
     if (job.nodes < job.ranks) return 0;
