@@ -47,6 +47,8 @@ map_to_cpus() {
 # the same ones. Where Slurm binds, mpirun's daemon has the job's CPUs and hands them on.
 map_to_nodes() {
     share_allocation
+    # Why: see srun_line(); this is for the srun by which mpirun starts its daemons.
+    [[ -z ${SLURM_STEP_ID:-} ]] || export SLURM_OVERLAP=1
     launch+=(-n "$ranks" --bind-to none)
     # Ranks that are neighbours by number are on the same node, as under srun.
     if ((ranks % node_count == 0)); then
@@ -112,6 +114,9 @@ srun_line() {
     launch=(srun --mpi=pmix --kill-on-bad-exit=0 --no-kill --wait=0 --disable-status -n "$ranks")
     [[ $per != gpu ]] || launch+=(--gpus-per-task=1)
     ! $show_bindings || launch+=(--cpu-bind=verbose)
+    # A shell that srun started (srun --pty bash) is a step that has the job's CPUs already; unless
+    # it shares them, the ranks would wait for its end.
+    [[ -z ${SLURM_STEP_ID:-} ]] || launch+=(--overlap)
     launch+=(-N "$node_count")
     ((ranks % node_count != 0)) || launch+=(--ntasks-per-node="$((ranks / node_count))")
     # Slurm 22.05 opens connections of their own between its daemons while the ranks meet. On busy

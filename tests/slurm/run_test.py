@@ -96,6 +96,11 @@ def mpirun_has_the_ranks_of_srun():
         assert f' --map-by {place} ' in lines[1], (words, lines[1])
 
 
+def a_step_shares_its_cpus():
+    assert '--overlap' not in line_in_allocation()
+    assert ' --overlap ' in line_in_allocation(SLURM_STEP_ID='0')
+
+
 def workers_of_the_user_stay():
     for words in ([], ['--mpirun'], ['-n', '30']):
         assert 'MOBULA_WORKERS=9 ' in line_in_allocation(*words, MOBULA_WORKERS='9'), words
@@ -159,7 +164,7 @@ def termination():
 
 
 tests = [refuses, dry_run_runs_nothing, dry_run_of_sbatch,
-         dry_run_shows_bindings_on_request, mpirun_has_the_ranks_of_srun,
+         dry_run_shows_bindings_on_request, mpirun_has_the_ranks_of_srun, a_step_shares_its_cpus,
          workers_of_the_user_stay, bindings_are_shown, good_end, ranks_get_their_own_cpus,
          threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
          no_word_from_the_driver, interrupt, termination]
