@@ -44,6 +44,15 @@ def refuses():
         assert err.startswith('slurm/run: ') and len(err.splitlines()) == 1, (words, err)
 
 
+def refuses_what_would_have_no_effect():
+    for words in (['--nodes', '3'], ['--time', '5'], ['--partition', 'high'], ['--wait'],
+                  ['--sbatch-option', '-c2'], ['--per', 'gpu'], ['--per', 'socket']):
+        code, out, err = run('--dry-run', *words, PROBE)
+        assert code == 2 and not out, (words, code, out)
+        assert words[0] in err and '--sbatch' in err and len(err.splitlines()) == 1, (words, err)
+        assert run('--dry-run', '--sbatch', *words, PROBE)[0] == 0, words
+
+
 def dry_run_runs_nothing():
     code, out, _ = run('--dry-run', '-n', '3', '-w', '2', 'fish', '--size', 'very big')
     assert code == 0 and len(out.splitlines()) == 1, out
@@ -163,7 +172,7 @@ def termination():
     stops_at(signal.SIGTERM, 143)
 
 
-tests = [refuses, dry_run_runs_nothing, dry_run_of_sbatch,
+tests = [refuses, refuses_what_would_have_no_effect, dry_run_runs_nothing, dry_run_of_sbatch,
          dry_run_shows_bindings_on_request, mpirun_has_the_ranks_of_srun, a_step_shares_its_cpus,
          workers_of_the_user_stay, bindings_are_shown, good_end, ranks_get_their_own_cpus,
          threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
