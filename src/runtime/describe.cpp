@@ -15,6 +15,7 @@
 
 #include "native/devices.hpp"
 #include "runtime/engine.hpp"
+#include "runtime/introduce.hpp"
 #include "runtime/quantity.hpp"
 
 namespace mobula::runtime {
@@ -39,7 +40,8 @@ void describe_place(std::vector<std::string>& lines, Engine& engine) {
 void describe_devices(std::vector<std::string>& lines, Engine& engine) {
     const native::Devices devices = native::devices_of_process();
     const Peer& own = engine.peers[index(engine.self())];
-    std::string cpus = fmt::format("cpus: {} are bound", print_ranges(devices.cpus));
+    std::string cpus = fmt::format("cpus: {} are {}", print_ranges(devices.cpus),
+                                   is_bound(devices) ? "bound" : "all of the node");
     if (devices.cpu_quota) cpus += fmt::format(", time of {} is granted", *devices.cpu_quota);
     lines.push_back(std::move(cpus));
     lines.push_back(

@@ -51,19 +51,22 @@ void tell_verbs(transport::Cluster& cluster) {
 
 }  // namespace
 
+bool is_bound(const native::Devices& devices) { return devices.cpus.size() < cpus_of_all(); }
+
 void introduce(transport::Cluster& cluster, std::span<const native::Devices> devices,
                std::span<const Peer> peers) {
     const std::size_t self = index(cluster.self());
     if (log::enabled(log::Level::info)) {
         const Peer& own = peers[self];
-        log::info(fmt::format("node {} ({}), CPUs {} are bound, {} workers, GPUs {}",
+        log::info(fmt::format("node {} ({}), {} CPUs {}, {} workers, GPUs {}",
                               index(cluster.nodes()[self]), cluster.host_names()[self],
+                              is_bound(devices[self]) ? "is bound to" : "may use",
                               print_ranges(devices[self].cpus), own.workers,
                               print_ranges(own.gpus)));
         if (self == 0) tell_verbs(cluster);
     }
-    // Whoever may use all CPUs was not bound, and shares them with good reason.
-    if (devices[self].cpus.size() >= cpus_of_all()) return;
+    // Whoever is not bound shares the CPUs with good reason.
+    if (!is_bound(devices[self])) return;
     for (const native::SharedCpus& shared : native::shared_cpus(devices, cluster.nodes())) {
         if (shared.ranks.front() != self) continue;
         const std::vector<unsigned> ranks(shared.ranks.begin(), shared.ranks.end());

@@ -16,4 +16,7 @@ namespace mobula::runtime {
 void introduce(transport::Cluster& cluster, std::span<const native::Devices> devices,
                std::span<const Peer> peers);
 
+/// Whether the launcher left the process only some of the CPUs of its node.
+[[nodiscard]] bool is_bound(const native::Devices& devices);
+
 }  // namespace mobula::runtime

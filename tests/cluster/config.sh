@@ -38,7 +38,7 @@ SlurmdSpoolDir=$state/local/spool
 MpiDefault=none
 # Namespaces end a node's processes; control groups would be shared with the machine around.
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=task/$plugin
 JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/filetxt

@@ -29,7 +29,12 @@ def each_rank_introduces_itself():
     for rank in range(RANKS):
         about = [text for who, text in said if who == rank and text.startswith('node ')]
         assert len(about) == 1 and re.fullmatch(
-            r'node 0 \(\S+\), CPUs [\d,-]+ are bound, \d+ workers, GPUs .+', about[0]), (rank, said)
+            r'node 0 \(\S+\), (is bound to|may use) CPUs [\d,-]+, \d+ workers, GPUs .+',
+            about[0]), (rank, said)
+        # Only what is less than all of the node is said to be bound.
+        cpus = len(os.sched_getaffinity(0))
+        if cpus == len(os.sched_getaffinity(1)) and ' 0-' in about[0]:
+            assert 'may use CPUs' in about[0], about[0]
     verbs = [(who, text) for who, text in said if text.startswith('large objects come by ')]
     if RANKS > 1:
         assert len(verbs) == 1 and verbs[0][0] == 0, said
@@ -49,6 +54,8 @@ def shared_cpus_are_warned_of_once():
         return
     cpu = min(os.sched_getaffinity(0))
     bound = ['taskset', '-c', str(cpu)]
+    own = messages('info', *bound)[0]
+    assert any(f'is bound to CPUs {cpu}, ' in text for _, _, text in own), own
     shared = [one for one in messages('warning', *bound)[0] if 'bound to the same CPUs' in one[2]]
     if RANKS == 1:
         assert not shared, shared

@@ -67,7 +67,8 @@ def tells_what_it_promises():
         for promised in [
                 f'ranks: {RANKS}',
                 rf'node: 0 \({re.escape(socket.gethostname())}\), {RANKS} ranks',
-                r'cpus: ([\d,-]+) are bound.*', r'workers: [1-9]\d*.*', 'gpus: .+',
+                r'cpus: ([\d,-]+) are (bound|all of the node).*',
+                r'workers: [1-9]\d*.*', 'gpus: .+',
                 r'resources: .*cpus.*', r'memory: .+ for the job on this node, arena of .+',
                 r'library: Open MPI v?\d+\.\d+.*', r'library: UCX \d+\.\d+.*',
                 r'library: HDF5 \d+\.\d+.*', r'library: NCCL (\d+\.\d+.*|not found.*|unknown)',
