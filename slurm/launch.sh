@@ -51,8 +51,10 @@ map_to_nodes() {
     [[ -z ${SLURM_STEP_ID:-} ]] || export SLURM_OVERLAP=1
     launch+=(-n "$ranks" --bind-to none)
     # Ranks that are neighbours by number are on the same node, as under srun.
-    if ((ranks % node_count == 0)); then
-        launch+=(--map-by "ppr:$((ranks / node_count)):node")
+    if ((ranks == per_node * node_count)); then
+        launch+=(--map-by "ppr:$per_node:node")
+    elif $unlike; then
+        refuse '--per gpu: mpirun cannot start unlike numbers of ranks; leave out --mpirun'
     else
         launch+=(--map-by node)
     fi
@@ -63,12 +65,15 @@ cpus_per_node() {
     tr ',' '\n' <<<"${SLURM_JOB_CPUS_PER_NODE:-1}" | sed 's/(.*//' | sort -n | head -n 1
 }
 
-# Slurm tells salloc's shell nothing of GPUs, hence the question to the controller.
-gpus_per_node() {
-    local count=${SLURM_GPUS_ON_NODE:-}
-    count=${count:-$(scontrol show job "$SLURM_JOB_ID" 2>/dev/null |
-        sed -n 's/.*TresPerNode=.*gpu[^,]*:\([0-9]\+\).*/\1/p' | head -n 1)}
-    echo "${count:-0}"
+# A number per node of the allocation that has GPUs: how many. Slurm tells salloc's shell nothing of
+# them, and that they were asked for per job, node or task makes no difference to what the job has.
+gpus_of_nodes() {
+    local nodes gpus node found=false
+    while read -r nodes gpus; do
+        for node in $(scontrol show hostnames "$nodes"); do echo "$gpus" && found=true; done
+    done < <(timeout 10 scontrol --details show job "$SLURM_JOB_ID" 2>/dev/null |
+        sed -n 's/^ *Nodes=\([^ ]*\) .*GRES=.*gpu[^(,]*:\([0-9]\+\).*/\1 \2/p')
+    $found || [[ -z ${SLURM_GPUS_ON_NODE:-} ]] || yes "$SLURM_GPUS_ON_NODE" | head -n "$node_count"
 }
 
 # Those of the first node, as Slurm knows them: salloc's shell is on another machine. Where Slurm
@@ -81,25 +86,34 @@ sockets_per_node() {
     echo "${sockets:-$(lscpu -p=socket | grep -v '^#' | sort -u | wc -l)}"
 }
 
-# Sets `ranks`, the number of nodes that they are on and the CPUs of each, which are 0 where there
-# are more ranks than CPUs.
+# Sets `ranks`, the number of nodes that they are on, the most on one node, and the CPUs of each,
+# which are 0 where there are more ranks than CPUs.
 share_allocation() {
-    local per_node=1 cpus part
-    node_count=${SLURM_JOB_NUM_NODES:-1}
+    local name part gpus=() count
+    node_count=${SLURM_JOB_NUM_NODES:-1} per_node=1 unlike=false
     for ((part = 1; part < ${SLURM_HET_SIZE:-1}; part++)); do
-        cpus=SLURM_JOB_NUM_NODES_HET_GROUP_$part
-        node_count=$((node_count + ${!cpus:-0}))
+        name=SLURM_JOB_NUM_NODES_HET_GROUP_$part
+        node_count=$((node_count + ${!name:-0}))
     done
     case $per in
         socket) per_node=$(sockets_per_node) ;;
         gpu)
-            per_node=$(gpus_per_node)
-            ((per_node > 0)) || refuse '--per gpu: this allocation has no GPU'
+            mapfile -t gpus < <(gpus_of_nodes)
+            ((${#gpus[@]} > 0)) || refuse '--per gpu: this allocation has no GPU'
             ;;
     esac
-    ranks=${ranks:-$((node_count * per_node))}
-    node_count=$((ranks < node_count ? ranks : node_count))
-    per_node=$(((ranks + node_count - 1) / node_count))
+    if [[ $per == gpu && -z $ranks ]]; then
+        node_count=${#gpus[@]}
+        for count in "${gpus[@]}"; do
+            ranks=$((ranks + count))
+            per_node=$((per_node > count ? per_node : count))
+        done
+        ((ranks == per_node * node_count)) || unlike=true
+    else
+        ranks=${ranks:-$((node_count * per_node))}
+        node_count=$((ranks < node_count ? ranks : node_count))
+        per_node=$(((ranks + node_count - 1) / node_count))
+    fi
     cpus_each=$(($(cpus_per_node) / per_node))
     # Not every site binds its tasks, so the number of workers is told as well. The parts of a
     # heterogeneous job differ; there each rank sees for itself.
@@ -118,7 +132,7 @@ srun_line() {
     # it shares them, the ranks would wait for its end.
     [[ -z ${SLURM_STEP_ID:-} ]] || launch+=(--overlap)
     launch+=(-N "$node_count")
-    ((ranks % node_count != 0)) || launch+=(--ntasks-per-node="$((ranks / node_count))")
+    ((ranks != per_node * node_count)) || launch+=(--ntasks-per-node="$per_node")
     # Slurm 22.05 opens connections of their own between its daemons while the ranks meet. On busy
     # nodes a start was seen to hang behind its message "Connection reject". Without them it uses
     # those that it has anyway.

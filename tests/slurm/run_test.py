@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 RUN, PROBE = sys.argv[1:3]
 CPUS = len(os.sched_getaffinity(0))
@@ -110,6 +111,38 @@ def a_step_shares_its_cpus():
     assert ' --overlap ' in line_in_allocation(SLURM_STEP_ID='0')
 
 
+def in_allocation_with(gpus, *words):
+    """The line where the controller says of the job's nodes what `gpus` says."""
+    with tempfile.TemporaryDirectory() as folder:
+        double = os.path.join(folder, 'scontrol')
+        with open(double, 'w') as file:
+            file.write('#!/bin/bash\n'
+                       'if [[ $2 == hostnames ]]; then tr , "\\n" <<<"$3"; exit; fi\n'
+                       f'cat <<END\n   NumNodes=3\n{gpus}\n   TresPerJob=gres:gpu:4\nEND\n')
+        os.chmod(double, 0o755)
+        return run('--dry-run', *words, PROBE, environment={
+            **ALLOCATION, 'PATH': f'{folder}:{os.environ["PATH"]}'})
+
+
+def a_rank_per_gpu_of_the_job():
+    """Not what was asked for counts, per node, job or task, but what each node gave."""
+    of_nodes = '     Nodes=n1,n2 CPU_IDs=0-3 Mem=0 GRES=gpu:{}(IDX:0-1)\n     Nodes=n3 CPU_IDs=0-3 {}'
+    code, out, err = in_allocation_with(of_nodes.format(2, 'Mem=0 GRES=gpu:a100:2(IDX:0-1)'),
+                                        '--per', 'gpu')
+    assert code == 0 and ' -n 6 --gpus-per-task=1 -N 3 --ntasks-per-node=2 -c 2 ' in out, (out, err)
+    unlike = of_nodes.format(1, 'Mem=0 GRES=gpu:4(IDX:0-3)')
+    code, out, err = in_allocation_with(unlike, '--per', 'gpu')
+    assert code == 0 and ' -n 6 --gpus-per-task=1 -N 3 -c 1 ' in out, (out, err)
+    code, _, err = in_allocation_with(unlike, '--per', 'gpu', '--mpirun')
+    assert code == 2 and 'unlike numbers' in err, (code, err)
+    code, out, err = in_allocation_with(unlike, '--per', 'gpu', '--mpirun', '-n', '4')
+    assert code == 0 and ' -n 4 --bind-to none --map-by node ' in out, (out, err)
+    code, out, err = in_allocation_with(of_nodes.format(2, 'Mem=0 GRES='), '--per', 'gpu')
+    assert code == 0 and ' -n 4 --gpus-per-task=1 -N 2 --ntasks-per-node=2 ' in out, (out, err)
+    code, _, err = in_allocation_with('     Nodes=n1,n2,n3 CPU_IDs=0-3 Mem=0 GRES=', '--per', 'gpu')
+    assert code == 2 and 'no GPU' in err, (code, err)
+
+
 def workers_of_the_user_stay():
     for words in ([], ['--mpirun'], ['-n', '30']):
         assert 'MOBULA_WORKERS=9 ' in line_in_allocation(*words, MOBULA_WORKERS='9'), words
@@ -174,9 +207,9 @@ def termination():
 
 tests = [refuses, refuses_what_would_have_no_effect, dry_run_runs_nothing, dry_run_of_sbatch,
          dry_run_shows_bindings_on_request, mpirun_has_the_ranks_of_srun, a_step_shares_its_cpus,
-         workers_of_the_user_stay, bindings_are_shown, good_end, ranks_get_their_own_cpus,
-         threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
-         no_word_from_the_driver, interrupt, termination]
+         a_rank_per_gpu_of_the_job, workers_of_the_user_stay, bindings_are_shown, good_end,
+         ranks_get_their_own_cpus, threads_of_openmp_are_no_cpus, more_ranks_than_cpus,
+         code_of_the_driver, death_of_a_rank, no_word_from_the_driver, interrupt, termination]
 print(f'1..{len(tests)}')
 for number, test in enumerate(tests, 1):
     why = None
