@@ -126,7 +126,8 @@ def in_allocation_with(gpus, *words):
 
 def a_rank_per_gpu_of_the_job():
     """Not what was asked for counts, per node, job or task, but what each node gave."""
-    of_nodes = '     Nodes=n1,n2 CPU_IDs=0-3 Mem=0 GRES=gpu:{}(IDX:0-1)\n     Nodes=n3 CPU_IDs=0-3 {}'
+    of_nodes = ('     Nodes=n1,n2 CPU_IDs=0-3 Mem=0 GRES=gpu:{}(IDX:0-1)\n'
+                '     Nodes=n3 CPU_IDs=0-3 {}')
     code, out, err = in_allocation_with(of_nodes.format(2, 'Mem=0 GRES=gpu:a100:2(IDX:0-1)'),
                                         '--per', 'gpu')
     assert code == 0 and ' -n 6 --gpus-per-task=1 -N 3 --ntasks-per-node=2 -c 2 ' in out, (out, err)
@@ -149,6 +150,44 @@ def workers_of_the_user_stay():
         assert 'MOBULA_WORKERS=5 ' in line_in_allocation('-w', '5', *words, MOBULA_WORKERS='9')
     many = run('--dry-run', '-n', str(CPUS + 1), PROBE, environment={'MOBULA_WORKERS': '9'})[1]
     assert 'MOBULA_WORKERS=9 ' in many, many
+
+
+def with_sbatch(script, *words):
+    """What slurm/run says where sbatch is this script."""
+    with tempfile.TemporaryDirectory() as folder:
+        double = os.path.join(folder, 'sbatch')
+        with open(double, 'w') as file:
+            file.write('#!/bin/bash\n' + script)
+        os.chmod(double, 0o755)
+        return run('--sbatch', '--no-build', *words, PROBE, environment={
+            'PATH': f'{folder}:{os.environ["PATH"]}'})
+
+
+def what_sbatch_refuses_is_told():
+    for script, sentence in (
+            ('echo "sbatch: error: no such partition: x" >&2\n'
+             'echo "sbatch: error: Batch job submission failed" >&2; exit 1',
+             'no such partition: x; Batch job submission failed'),
+            ('echo "sbatch: unrecognized option \'--flarp\'" >&2\n'
+             'echo "Try \\"sbatch --help\\" for more" >&2; exit 255',
+             "unrecognized option '--flarp'"),
+            ('exit 9', 'it returned 9')):
+        for words in ([], ['--wait']):
+            code, out, err = with_sbatch(script, *words)
+            assert code == 2 and not out, (code, out, err)
+            assert err == f'slurm/run: sbatch refused: {sentence}\n', err
+
+
+def the_log_is_named():
+    code, out, err = with_sbatch('echo a warning >&2; echo "7;cluster"')
+    assert code == 0 and err == 'a warning\n' and out.endswith('/mobula-7.log\n'), (out, err)
+    code, out, err = with_sbatch('echo 7', '--sbatch-option', '--array=0-3')
+    assert code == 0 and out.endswith('/mobula-7-INDEX.log\n'), (out, err)
+    assert '--output=mobula-%A-%a.log' in run(
+        '--dry-run', '--sbatch', '--sbatch-option', '--array=0-3', PROBE)[1]
+    for option in ('--output=mine-%j.txt', '-omine'):
+        code, out, err = with_sbatch('echo 7', '--sbatch-option', option, '--wait')
+        assert code == 2 and 'the log is' in err, (code, out, err)
 
 
 def good_end():
@@ -207,9 +246,10 @@ def termination():
 
 tests = [refuses, refuses_what_would_have_no_effect, dry_run_runs_nothing, dry_run_of_sbatch,
          dry_run_shows_bindings_on_request, mpirun_has_the_ranks_of_srun, a_step_shares_its_cpus,
-         a_rank_per_gpu_of_the_job, workers_of_the_user_stay, bindings_are_shown, good_end,
-         ranks_get_their_own_cpus, threads_of_openmp_are_no_cpus, more_ranks_than_cpus,
-         code_of_the_driver, death_of_a_rank, no_word_from_the_driver, interrupt, termination]
+         a_rank_per_gpu_of_the_job, what_sbatch_refuses_is_told, the_log_is_named,
+         workers_of_the_user_stay, bindings_are_shown, good_end, ranks_get_their_own_cpus,
+         threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
+         no_word_from_the_driver, interrupt, termination]
 print(f'1..{len(tests)}')
 for number, test in enumerate(tests, 1):
     why = None
