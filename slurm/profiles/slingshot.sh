@@ -17,5 +17,7 @@ export UCX_TCP_TX_SEG_SIZE=${UCX_TCP_TX_SEG_SIZE:-64K}
 # A receive buffer must hold what one send may bring.
 export UCX_TCP_RX_SEG_SIZE=${UCX_TCP_RX_SEG_SIZE:-64K}
 
-# The same interface for what mpirun says to its daemons.
+# The same interface for what mpirun says to its daemons. It holds for the login node too, where
+# salloc's mpirun runs: if there is no hsn0, set this one to the addresses of a network that all of
+# them share, which Open MPI takes as well: OMPI_MCA_oob_tcp_if_include=10.1.0.0/16.
 export OMPI_MCA_oob_tcp_if_include=${OMPI_MCA_oob_tcp_if_include:-hsn0}

@@ -12,6 +12,8 @@ if [ -n "${INTERFACE:-}" ]; then
     # address is the same on all nodes, so that packets for the next node end on this one.
     export UCX_NET_DEVICES=${UCX_NET_DEVICES:-$INTERFACE}
 
-    # The same choice for what mpirun says to its daemons.
+    # The same choice for what mpirun says to its daemons. It holds for the login node too, where
+    # salloc's mpirun runs: if the interface has another name there, set this one to the network's
+    # addresses instead, which Open MPI takes as well: OMPI_MCA_oob_tcp_if_include=10.1.0.0/16.
     export OMPI_MCA_oob_tcp_if_include=${OMPI_MCA_oob_tcp_if_include:-$INTERFACE}
 fi
