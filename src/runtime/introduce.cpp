@@ -58,11 +58,10 @@ void introduce(transport::Cluster& cluster, std::span<const native::Devices> dev
     const std::size_t self = index(cluster.self());
     if (log::enabled(log::Level::info)) {
         const Peer& own = peers[self];
-        log::info(fmt::format("node {} ({}), {} CPUs {}, {} workers, GPUs {}",
-                              index(cluster.nodes()[self]), cluster.host_names()[self],
-                              is_bound(devices[self]) ? "is bound to" : "may use",
-                              print_ranges(devices[self].cpus), own.workers,
-                              print_ranges(own.gpus)));
+        log::info(fmt::format(
+            "node {} ({}), {} CPUs {}, {} workers, GPUs {}", index(cluster.nodes()[self]),
+            cluster.host_names()[self], is_bound(devices[self]) ? "is bound to" : "may use",
+            print_ranges(devices[self].cpus), own.workers, print_ranges(own.gpus)));
         if (self == 0) tell_verbs(cluster);
     }
     // Whoever is not bound shares the CPUs with good reason.
