@@ -6,6 +6,7 @@ usage: run_test.py SLURM_RUN PROBE
 """
 import glob
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -43,6 +44,9 @@ def refuses():
         code, out, err = run(*words)
         assert code == 2 and not out, (words, code, out)
         assert err.startswith('slurm/run: ') and len(err.splitlines()) == 1, (words, err)
+    built = {'MOBULA_BUILD_DIR': str(pathlib.Path(PROBE).parents[2])}
+    code, out, err = run('--dry-run', 'fish', environment=built)
+    assert code == 2 and not out and 'there is no program fish' in err, (code, out, err)
 
 
 def refuses_what_would_have_no_effect():
@@ -55,7 +59,8 @@ def refuses_what_would_have_no_effect():
 
 
 def dry_run_runs_nothing():
-    code, out, _ = run('--dry-run', '-n', '3', '-w', '2', 'fish', '--size', 'very big')
+    code, out, _ = run('--dry-run', '-n', '3', '-w', '2', 'fish', '--size', 'very big',
+                       environment={'MOBULA_BUILD_DIR': '/nobody/has/built/here'})
     assert code == 0 and len(out.splitlines()) == 1, out
     assert 'mpirun' in out and '-n 3' in out and 'MOBULA_WORKERS=2' in out, out
     assert out.endswith('/fish --size very\\ big\n'), out
