@@ -33,7 +33,7 @@ check() {
     took=$(((${EPOCHREALTIME/./} - begin) / 100000))
     took=" ($((took / 10)).$((took % 10)) s)"
     notes=$(sed -n 's/^note: /# /p' <<<"$reason")
-    reason=$(sed '/^note: /d' <<<"$reason" | tail -n "${reason_lines:-3}" | tr '\n' ' ')
+    reason=$(sed '/^note: /d' <<<"$reason" | tail -n "${reason_lines:-20}" | tr '\n' ' ')
     case $code in
     0) passed=$((passed + 1)) && told passed "$name" ;;
     77) skipped=$((skipped + 1)) && told skipped "$name" "$reason" ;;
