@@ -111,9 +111,10 @@ void Membership::choose_neighbours(Time now) {
 Membership::Round Membership::tick(Time now) {
     Round round;
     const Duration gap = now - last_tick_;
-    // A short delay blames nobody wrongly: what came meanwhile was read before this. A long one may
-    // have kept this rank from reading at all.
-    const bool was_away = gap > limits_.dead_after / 2;
+    // A short delay blames nobody wrongly: what came meanwhile was read before this. A longer one
+    // may have kept this rank from reading at all, and the others of its machine from writing: of
+    // each such gap a heartbeat counts.
+    const bool was_away = gap > 2 * limits_.heartbeat;
     const Duration held_up = was_away ? gap - limits_.heartbeat : Duration::zero();
     last_tick_ = now;
     for (const Rank rank : neighbours_) {

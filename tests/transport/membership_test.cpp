@@ -138,6 +138,19 @@ TEST(Membership, BlamesNobodyForItsOwnPause) {
     EXPECT_EQ(deaths, 1U) << "but not for ever";
 }
 
+TEST(Membership, BlamesNobodyForPausesOneAfterAnother) {
+    // A machine that stands still again and again, less than half of the limit each time.
+    Membership view = make(r0, 2);
+    (void)view.hears(r1, {});
+    Time now = start;
+    (void)view.tick(now);
+    std::size_t deaths = 0;
+    for (int n = 0; n < 5; ++n) deaths += view.tick(now += milliseconds(900)).deaths.size();
+    EXPECT_EQ(deaths, 0U);
+    for (int n = 0; n < 5; ++n) deaths += view.tick(now += milliseconds(900)).deaths.size();
+    EXPECT_EQ(deaths, 1U) << "but not for ever";
+}
+
 TEST(Membership, SparesBeatsToWhomItTalks) {
     Membership view = make(r0, 3);
     view.told(r1);
