@@ -222,7 +222,7 @@ public:
     int next() const { return next_; }
 
 private:
-    int next_ = 0;
+    std::atomic<int> next_{0};  // with two methods at once, both use it
 };
 Actor<Source> source_on(unsigned rank, unsigned at_once = 1) {
     return spawn<Source>({.max_concurrency = at_once, .placement = Placement::on_rank(rank)});
