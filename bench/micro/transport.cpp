@@ -30,6 +30,14 @@ double seconds_since(Time begin) {
     return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+[[noreturn]] void wrong(const char* what) {
+    std::fprintf(stderr, "bench_transport: %s\n", what);
+    std::abort();
+}
+
+/// Divides all counts, for a first look.
+std::uint64_t fewer = 1;
+
 /// Counts what comes; answers pings.
 class Counter final : public Delegate {
 public:
@@ -38,6 +46,7 @@ public:
             ++arrivals;
             return;
         }
+        if (record.size() != expected_bytes) wrong("a record of another size came");
         ++records;
         if (echo != nullptr) echo->send(from, record);
     }
@@ -46,6 +55,7 @@ public:
 
     Transport* echo = nullptr;
     std::uint64_t records = 0;
+    std::size_t expected_bytes = 0;
 
     /// Records of this size only say that the other rank has come to a meeting.
     static constexpr std::size_t arrival_bytes = 3;
@@ -76,8 +86,9 @@ struct Job {
 /// Microseconds there and back: the median, as ucx_perftest tells it too, because on a machine that
 /// others use the mean measures them.
 double round_trip_us(const Job& job, std::size_t bytes) {
-    constexpr std::uint64_t count = 30000;
+    const std::uint64_t count = 30000 / fewer;
     std::vector<std::byte> record(bytes);
+    job.counter.expected_bytes = bytes;
     job.meet(!job.first);
     if (!job.first) {
         job.until(count);
@@ -91,15 +102,17 @@ double round_trip_us(const Job& job, std::size_t bytes) {
         job.until(n);
         trips.push_back(seconds_since(begin) * 1e6);
     }
-    std::nth_element(trips.begin(), trips.begin() + count / 2, trips.end());
-    return trips[count / 2];
+    const auto middle = trips.begin() + static_cast<std::ptrdiff_t>(count / 2);
+    std::nth_element(trips.begin(), middle, trips.end());
+    return *middle;
 }
 
 /// Millions of records per second, as the receiver counts them.
 double stream_rate(const Job& job, std::size_t bytes) {
     constexpr int rounds = 5;
-    constexpr std::uint64_t count = 1'000'000;
+    const std::uint64_t count = 1'000'000 / fewer;
     std::vector<std::byte> record(bytes);
+    job.counter.expected_bytes = bytes;
     double best = 0;
     for (int round = 0; round < rounds; ++round) {
         job.meet();
@@ -139,6 +152,8 @@ struct Landing final : Fetch {
     bool ended = false;
 };
 
+constexpr std::byte filling{1};
+
 double fetch_gb_per_s(const Job& job, std::size_t bytes) {
     std::vector<std::byte> into(bytes);
     double best = 0;
@@ -150,6 +165,9 @@ double fetch_gb_per_s(const Job& job, std::size_t bytes) {
             job.transport.fetch(job.peer, 4096, into, landing);
             while (!landing.ended) job.transport.progress();
             best = std::max(best, static_cast<double>(bytes) / seconds_since(begin) / 1e9);
+            const auto sound = [](std::byte each) { return each == filling; };
+            if (!std::all_of(into.begin(), into.end(), sound)) wrong("other bytes were fetched");
+            std::fill(into.begin(), into.end(), std::byte{0});
         }
     }
     job.meet();
@@ -230,12 +248,20 @@ Floors measure_floors(bool first) {
     return floors;
 }
 
+/// A floor and the ratio of what was measured to it; without ucx_perftest there is none.
+std::string beside(double measured, double floor, const char* unit) {
+    if (floor <= 0) return "not measured";
+    std::array<char, 64> text{};
+    std::snprintf(text.data(), text.size(), "%.3g %s, ratio %.2f", floor, unit, measured / floor);
+    return text.data();
+}
+
 void print_round_trips(const Job& job, const Floors& floors) {
     for (const std::size_t bytes : {16, 64, 1000}) {
         const double trip = round_trip_us(job, bytes);
         if (!job.first) continue;
-        std::printf("round trip of %zu B: %.3f us; ucp_am_lat * 2 at 64 B: %.3f us; ratio %.2f\n",
-                    bytes, trip, floors.latency_us * 2, trip / (floors.latency_us * 2));
+        std::printf("round trip of %zu B: %.3f us; ucp_am_lat * 2 at 64 B: %s\n", bytes, trip,
+                    beside(trip, floors.latency_us * 2, "us").c_str());
         std::fflush(stdout);
     }
 }
@@ -244,8 +270,8 @@ void print_streams(const Job& job, const Floors& floors) {
     for (const std::size_t bytes : {16, 64, 1000}) (void)stream_rate(job, bytes);
     if (!job.first) return;
     std::printf(
-        "ucp_am_bw, messages of 64 B: %.1f million/s, of 8000 B: %.2f million/s, which is "
-        "%.1f million/s of records of 64 B\n",
+        "ucp_am_bw, millions/s: messages of 64 B %.1f, of 8000 B %.2f, which is %.1f of records of "
+        "64 B (0: not measured)\n",
         floors.rate, floors.batch_rate, floors.batch_rate * (8000.0 / 72));
 }
 
@@ -254,19 +280,18 @@ void print_fetch(const Job& job, const Floors& floors, const char* verb) {
     job.meet();
     if (!job.first) return;
     const double copy = memcpy_gb_per_s(std::size_t{64} << 20U);
-    std::printf(
-        "fetch of 64 MiB by %s: %.1f GB/s; ucp_am_bw at 1 MiB: %.1f GB/s, ratio %.2f; memcpy: "
-        "%.1f GB/s, ratio %.2f\n",
-        verb, fetched, floors.large_gb_per_s, fetched / floors.large_gb_per_s, copy,
-        fetched / copy);
+    std::printf("fetch of 64 MiB by %s: %.1f GB/s; ucp_am_bw at 1 MiB: %s; memcpy: %s\n", verb,
+                fetched, beside(fetched, floors.large_gb_per_s, "GB/s").c_str(),
+                beside(fetched, copy, "GB/s").c_str());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    // Arguments: the verb of fetches, and one of trip, stream, fetch, all.
+    // Arguments: the verb of fetches; one of trip, stream, fetch, all; how much fewer of each.
     const char* verb = argc > 1 ? argv[1] : "push";
     const std::string part = argc > 2 ? argv[2] : "all";
+    if (argc > 3) fewer = std::max(std::strtoul(argv[3], nullptr, 10), 1UL);
     const auto wants = [&](const char* name) { return part == "all" || part == name; };
     Settings settings;
     settings.force_verb = verb;
@@ -274,8 +299,8 @@ int main(int argc, char** argv) {
     if (cluster->ranks() != 2) return 77;
     const bool first = cluster->self() == Rank{0};
     std::byte* block = cluster->arena().allocate(std::size_t{128} << 20U);
-    std::memset(block, 1, std::size_t{128} << 20U);
-    const Floors floors = part == "all" || part == "fetch" ? measure_floors(first) : Floors{};
+    std::memset(block, static_cast<int>(filling), std::size_t{128} << 20U);
+    const Floors floors = fewer == 1 ? measure_floors(first) : Floors{};
     Counter counter;
     cluster->start(counter);
     const Job job{*cluster, counter, cluster->transport(), first, first ? Rank{1} : Rank{0}};
