@@ -216,8 +216,11 @@ void Actors::leave_line(Task& task, std::unique_lock<std::mutex>& lock) {
         lock.lock();
     }
     line.draining = false;
-    line.since = Clock::now();  // those that are left have another first one
-    if (line.calls.empty()) lines_.erase(LineKey(line.key));
+    if (line.calls.empty()) {
+        lines_.erase(LineKey(line.key));
+    } else {
+        line.since = Clock::now();  // those that are left have another first one
+    }
 }
 
 void Actors::dispatch(Task& task) {
