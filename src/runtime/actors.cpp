@@ -84,6 +84,7 @@ void Actors::hold(Object& actor, const ObjectId& id, Task& constructor) {
         std::lock_guard guard(lines_mutex_);
         const LineKey key = line_key(actor);
         Line& line = lines_[key];
+        line.since = engine_.roughly_now();
         line.key = key;
         line.calls.push(constructor);
         constructor.instance = &line;
@@ -146,6 +147,7 @@ void Actors::call(Object& actor, Task& task) {
             return dispatch(task);
         }
         Line& line = lines_[key];
+        line.since = engine_.roughly_now();
         line.key = key;
         line.calls.push(task);
         task.instance = &line;
@@ -219,7 +221,7 @@ void Actors::leave_line(Task& task, std::unique_lock<std::mutex>& lock) {
     if (line.calls.empty()) {
         lines_.erase(LineKey(line.key));
     } else {
-        line.since = Clock::now();  // those that are left have another first one
+        line.since = engine_.roughly_now();  // those that are left have another first one
     }
 }
 

@@ -92,7 +92,7 @@ private:
     /// A call in a mailbox.
     struct Queued {
         Task* task;
-        std::uint64_t since;  ///< in ticks
+        Time since;  ///< roughly
     };
     struct Instance {
         ObjectId id{};
@@ -128,8 +128,8 @@ private:
     struct Line {
         LineKey key;
         graph::TaskList calls;
-        bool draining = false;      ///< somebody sends its calls and looks for more when he has
-        Time since = Clock::now();  ///< the first one is the first
+        bool draining = false;  ///< somebody sends its calls and looks for more when he has
+        Time since{};           ///< the first one is the first, roughly
     };
     using Lock = std::unique_lock<Spinlock>;
 

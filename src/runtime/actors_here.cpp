@@ -9,7 +9,6 @@
 
 #include <mobula/archive.hpp>
 
-#include "base/tsc.hpp"
 #include "runtime/actors.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/stall_watch.hpp"
@@ -94,7 +93,7 @@ Actors::Instance& Actors::enter(Task& task, const ObjectId& id, bool construct) 
         target.named = !target.name.empty();
         target.constructor = &task;
     } else {
-        target.mailbox.push_back({&task, ticks_now()});
+        target.mailbox.push_back({&task, engine_.roughly_now()});
     }
     return target;
 }
@@ -370,8 +369,7 @@ void Actors::list_call(const Instance& target, const Queued& queued,
     one.key = waiting_key(*queued.task, self);
     one.name = title_of(*queued.task);
     one.rank = static_cast<unsigned>(index(self));
-    one.seconds = static_cast<double>(ticks_now() - queued.since) /
-                  (static_cast<double>(ticks_per_microsecond()) * 1e6);
+    one.seconds = std::chrono::duration<double>(Clock::now() - queued.since).count();
     const auto add = [&](const Task& task) {
         one.targets.push_back({waiting_key(task, self), title_of(task)});
     };

@@ -377,6 +377,7 @@ void Engine::sleep(Time deadline) noexcept { network.transport().wait(deadline);
 void Engine::wake_sleeper() noexcept { network.transport().wake(); }
 
 void Engine::tick(Time now) noexcept {
+    ticked_at_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
     network.transport().tick(now);
     // The second tick after the break: by then the others have heard why.
     if (broken_.load() && index(self()) == 0 && ++ticks_broken_ > 1) leave(broken_code_);

@@ -87,6 +87,12 @@ public:
     [[nodiscard]] static const graph::InputEvents& exist_events() noexcept;
     [[nodiscard]] static const graph::InputEvents& here_events() noexcept;
 
+    /// The time of the last tick, at most a tenth of a second old where the machine keeps up: for
+    /// what happens once a task and is looked at by people. Thread-safe.
+    [[nodiscard]] Time roughly_now() const noexcept {
+        return Time(Duration(ticked_at_.load(std::memory_order_relaxed)));
+    }
+
     // ---- worker::Delegate ----
     bool poll() noexcept override;
     void flush() noexcept override;
@@ -139,6 +145,7 @@ private:
 
     static inline Engine* instance_ = nullptr;
     std::atomic<std::uint64_t> next_caller_{1};
+    std::atomic<Time::rep> ticked_at_{Clock::now().time_since_epoch().count()};
     std::atomic<bool> broken_{false};  ///< end_job() was called
     std::atomic<int> broken_code_{1};
     int ticks_broken_ = 0;               ///< since then, on rank 0
