@@ -21,7 +21,9 @@ CASES = {
         ('SKIP', '1..2\nok 1 - a # SKIP x\nok 2 - b # SKIP x\n'),
         ['skipped t: a: x', 'skipped t: b: x']),
     'a check failed': (
-        ('FAIL', '1..2\nok 1 - a\nnot ok 2 - b\n# why\n'), ['passed t: a', 'failed t: b']),
+        ('FAIL', '1..2\nok 1 - a\nnot ok 2 - b\n# why\n'), ['passed t: a', 'failed t: b: why']),
+    'a check failed and does not say why': (
+        ('FAIL', 'not ok 1 - a\nok 2 - b\n1..2\n'), ['failed t: a', 'passed t: b']),
     'good checks of a test that failed': (
         ('ERROR', '1..2\nok 1 - a\n'), ['passed t: a', 'failed t: error']),
     'words that look like checks': (('OK', 'ok then\n'), ['passed t']),
