@@ -27,6 +27,9 @@ public:
     /// Sleeps once, between begin() and end().
     void sleep(Time deadline) noexcept;
 
+    /// As sleep(), but whatever the foreign descriptor has to say is another thread's business.
+    void nap(Time deadline) noexcept;
+
     void end() noexcept;
 
     void wake() noexcept {
@@ -40,6 +43,7 @@ public:
 
 private:
     void ring() noexcept;
+    void hear_bell() noexcept;
 
     static constexpr std::uint32_t awake = 0, asleep = 1, noted = 2;
 

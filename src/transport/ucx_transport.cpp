@@ -22,8 +22,10 @@ constexpr auto long_nap = std::chrono::milliseconds(8);
 constexpr int refusals_before_nap = 16;
 constexpr int refusals_before_long_nap = 128;
 
-// Another thread has the turn: it progresses now, but need not do so again.
+// Another thread has the turn: it progresses now, but need not do so again. Where it does not get a
+// CPU meanwhile, whoever waits for it must not take it away by looking often.
 constexpr auto nap_while_another_progresses = std::chrono::microseconds(500);
+constexpr int nap_doublings_max = 5;
 
 // One fragment on every network: TCP takes 8192 bytes with UCX's own headers, shared memory more.
 constexpr std::size_t batch_bytes_max = 8128;
@@ -172,21 +174,24 @@ void UcxTransportImpl::wait(Time deadline) {
     if (waiting_.exchange(true, std::memory_order_acquire)) return;
     if (sleeper_.begin()) {
         const Time now = Clock::now();
-        bool quiet = true;
         Time until = std::min(deadline, now + settings_.heartbeat);
         if (turn_.enter()) {
-            quiet = !outbox_.has_work() && !news_ && !bulk_.has_outcomes() && may_sleep();
+            turns_missed_ = 0;
+            const bool quiet =
+                !outbox_.has_work() && !news_ && !bulk_.has_outcomes() && may_sleep();
             if (refusals_ > 0 || net_.awaited() + bulk_.awaited() > 0) {
                 const bool for_long = refusals_ > refusals_before_long_nap;
                 until = std::min<Time>(until, now + (for_long ? long_nap : short_nap));
             }
             turn_.leave([this] { work(); });
+            if (quiet) {
+                sums_.sleeps.add(1);
+                sleeper_.sleep(until);
+            }
         } else {
-            until = std::min<Time>(until, now + nap_while_another_progresses);
-        }
-        if (quiet) {
+            const auto doublings = std::min(turns_missed_++, nap_doublings_max);
             sums_.sleeps.add(1);
-            sleeper_.sleep(until);
+            sleeper_.nap(std::min<Time>(until, now + nap_while_another_progresses * (1 << doublings)));
         }
         sleeper_.end();
     }

@@ -133,6 +133,7 @@ private:
     int refusals_ = 0;  ///< by UCX to let this rank sleep, without anything having come since
     std::uint64_t activity_at_refusal_ = 0;
     std::atomic<bool> waiting_{false};  ///< a thread is inside wait()
+    int turns_missed_ = 0;              ///< by it, since it last had the turn
     Sums sums_;
 };
 

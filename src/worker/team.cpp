@@ -10,8 +10,10 @@ namespace {
 
 thread_local Worker* this_worker = nullptr;
 
-/// How long nobody may look at the network before the communication thread does.
+/// How long nobody may look at the network before the communication thread does. Where workers share
+/// CPUs they mostly wait for one then, and watching them closely would take it away from them.
 constexpr std::chrono::microseconds watch_period{500};
+constexpr std::chrono::microseconds watch_period_crowded{5000};
 /// So many naps with an idle worker, and the communication thread stops watching.
 constexpr int calm_naps = 20;
 
@@ -165,6 +167,7 @@ Time Team::do_duties() {
 }
 
 void Team::communicate() {
+    const auto period = settings_.spin.count() == 0 ? watch_period_crowded : watch_period;
     int calm = 0;
     while (!stopping()) {
         const Time duty = do_duties();
@@ -175,7 +178,7 @@ void Team::communicate() {
             continue;
         }
         const std::uint64_t polled = polled_.load(std::memory_order_relaxed);
-        wanted_.wait_until(std::min<Time>(duty, Clock::now() + watch_period));
+        wanted_.wait_until(std::min<Time>(duty, Clock::now() + period));
         if (network_attended()) continue;
         calm = 0;
         if (polled != polled_.load(std::memory_order_relaxed)) continue;

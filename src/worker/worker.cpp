@@ -230,22 +230,11 @@ void Worker::steal(std::uint64_t now) {
     }
 }
 
-/// Polls for a while, then sleeps. Returns when there may be something to do.
+/// Polls for a while, then sleeps, until there may be something to do. What only concerns the network
+/// does not end it: the communication thread need not hear of that.
 void Worker::wait_for_work() {
     team_.idle_.fetch_add(1);
-    team_.delegate_.idle();
-    std::uint64_t quiet_since = ticks_now();
-    const std::uint64_t spin =
-        static_cast<std::uint64_t>(team_.settings_.spin.count()) * ticks_per_microsecond();
-    bool work = false;
-    std::uint64_t now = quiet_since;
-    do {
-        const bool moved = team_.delegate_.poll();
-        now = ticks_now();
-        if (moved) quiet_since = now;  // a transfer goes on, say: the next bytes come soon
-        work = sees_work(now);
-    } while (!work && now - quiet_since < spin);
-    if (!work) fall_asleep();
+    while (!spin_for_work()) fall_asleep();
     last_poll_ = ticks_now();
     team_.polled_.store(last_poll_, std::memory_order_relaxed);
     team_.idle_.fetch_sub(1);
@@ -254,6 +243,21 @@ void Worker::wait_for_work() {
         team_.watcher_asleep_.exchange(false)) {
         team_.wanted_.give();
     }
+}
+
+bool Worker::spin_for_work() {
+    team_.delegate_.idle();
+    std::uint64_t quiet_since = ticks_now();
+    const std::uint64_t spin =
+        static_cast<std::uint64_t>(team_.settings_.spin.count()) * ticks_per_microsecond();
+    std::uint64_t now = quiet_since;
+    do {
+        const bool moved = team_.delegate_.poll();
+        now = ticks_now();
+        if (moved) quiet_since = now;  // a transfer goes on, say: the next bytes come soon
+        if (sees_work(now)) return true;
+    } while (now - quiet_since < spin);
+    return false;
 }
 
 void Worker::fall_asleep() {

@@ -49,6 +49,7 @@ private:
     bool step();
     bool go_on_with_resumed();
     void wait_for_work();
+    bool spin_for_work();
     void fall_asleep();
     void after_task() noexcept;
     [[nodiscard]] Task* next_task() noexcept;
