@@ -96,7 +96,10 @@ void UcxNet::hand_over(Link& link, Batch* batch, MessageId id) {
     batch->network = this;
     const auto request = ucp_am_send_nbx(to->get(), static_cast<unsigned>(id), nullptr, 0,
                                          batch->bytes(), batch->used, &param);
-    if (request == nullptr) return pool_.give_back_in_turn(batch);
+    if (request == nullptr) {
+        link.carried = true;
+        return pool_.give_back_in_turn(batch);
+    }
     if (UCS_PTR_IS_ERR(request)) {
         pool_.give_back_in_turn(batch);
         return note_failure(link.peer, std::string(native::ucp_words(UCS_PTR_STATUS(request))));
@@ -107,9 +110,11 @@ void UcxNet::hand_over(Link& link, Batch* batch, MessageId id) {
     link.in_flight_bytes.fetch_add(batch->used, std::memory_order_relaxed);
 }
 
-void UcxNet::on_sent(void* request, ucs_status_t, void* user) noexcept {
+void UcxNet::on_sent(void* request, ucs_status_t status, void* user) noexcept {
     auto* batch = static_cast<Batch*>(user);
-    static_cast<UcxNet*>(batch->network)->landed(batch);
+    auto* net = static_cast<UcxNet*>(batch->network);
+    if (status == UCS_OK) net->links_[index(batch->to)].carried = true;
+    net->landed(batch);
     ucp_request_free(request);
 }
 
@@ -150,6 +155,7 @@ void UcxNet::close(Rank peer) noexcept {
     Link& link = links_[index(peer)];
     link.broken = true;
     if (!std::exchange(link.closed, true)) awaited_ -= link.in_flight;
+    if (!link.carried) return;
     forced_ = forced_ || link.endpoint;
     if (const auto request = link.endpoint.close(false)) closing_.push_back(request);
 }

@@ -63,13 +63,8 @@ bool UcxTransportImpl::believes(std::uint32_t sender, std::uint32_t incarnation)
     if (ended_) return false;
     const Rank rank{sender};
     const auto verdict = membership_->hears(rank, Incarnation{incarnation});
-    if (verdict == Membership::Verdict::fence) answer_the_dead(rank);
+    if (verdict == Membership::Verdict::fence) fence(rank);
     return verdict == Membership::Verdict::believe;
-}
-
-void UcxTransportImpl::answer_the_dead(Rank peer) {
-    if (!net_.is_connected(peer)) net_.reopen(peer);
-    fence(peer);
 }
 
 void UcxTransportImpl::distrust(std::span<const std::byte> message, std::string_view fault) {
@@ -186,7 +181,7 @@ void UcxTransportImpl::accuse_self(const Control& accusation, std::string_view r
     const auto verdict = membership_->hears(accuser, Incarnation{accusation.incarnation});
     if (verdict == Membership::Verdict::drop) return;
     // Two that were cut off from each other each hold the other for dead: the lower rank stays.
-    if (verdict == Membership::Verdict::fence && accuser > self_) return answer_the_dead(accuser);
+    if (verdict == Membership::Verdict::fence && accuser > self_) return fence(accuser);
     if (std::exchange(fenced_, true)) return;
     fenced_because_ = fmt::format("rank {} declared this rank dead: {}", index(accuser), reason);
     news_ = true;

@@ -191,7 +191,8 @@ void UcxTransportImpl::wait(Time deadline) {
         } else {
             const auto doublings = std::min(turns_missed_++, nap_doublings_max);
             sums_.sleeps.add(1);
-            sleeper_.nap(std::min<Time>(until, now + nap_while_another_progresses * (1 << doublings)));
+            sleeper_.nap(
+                std::min<Time>(until, now + nap_while_another_progresses * (1 << doublings)));
         }
         sleeper_.end();
     }
@@ -250,10 +251,11 @@ void UcxTransportImpl::bury(Rank peer, const std::string& reason, bool reachable
     losses_.push_back({peer, reason});
     news_ = true;
     tell_of(ControlKind::death, peer, reason);
-    // It may only be slow or stopped; when it comes back this tells it to go.
+    // It may only be slow or stopped; when it comes back this tells it to go. One that was never
+    // spoken to is told when it speaks.
     if (reachable && was_connected) fence(peer);
     // UCX would busy itself for ever with what it cannot hand to a peer that stands still.
-    net_.close(peer);
+    if (!reachable || was_connected) net_.close(peer);
     if (sleeper_.somebody_sleeps()) sleeper_.wake();
 }
 

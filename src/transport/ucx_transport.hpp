@@ -104,7 +104,6 @@ private:
     void report_news();
     void tell_of(ControlKind kind, Rank subject, std::string_view reason);
     void fence(Rank peer);
-    void answer_the_dead(Rank peer);
 
     const Settings settings_;
     const std::size_t ranks_;

@@ -10,8 +10,9 @@ namespace {
 
 thread_local Worker* this_worker = nullptr;
 
-/// How long nobody may look at the network before the communication thread does. Where workers share
-/// CPUs they mostly wait for one then, and watching them closely would take it away from them.
+/// How long nobody may look at the network before the communication thread does. Where workers
+/// share CPUs they mostly wait for one then, and watching them closely would take it away from
+/// them.
 constexpr std::chrono::microseconds watch_period{500};
 constexpr std::chrono::microseconds watch_period_crowded{5000};
 /// So many naps with an idle worker, and the communication thread stops watching.

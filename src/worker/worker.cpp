@@ -230,8 +230,8 @@ void Worker::steal(std::uint64_t now) {
     }
 }
 
-/// Polls for a while, then sleeps, until there may be something to do. What only concerns the network
-/// does not end it: the communication thread need not hear of that.
+/// Polls for a while, then sleeps, until there may be something to do. What only concerns the
+/// network does not end it: the communication thread need not hear of that.
 void Worker::wait_for_work() {
     team_.idle_.fetch_add(1);
     while (!spin_for_work()) fall_asleep();

@@ -2,8 +2,8 @@
 // Goal: a rank that is killed or stopped is noticed by every other rank, once, with
 // a reason, within 2 s; fetches from it fail; the others go on, asleep when idle; a stopped rank
 // that comes back is told to go. Method: the last rank is the victim and the others watch. They are
-// launched so that one death does not end the job, and leave by abandon(). Arguments: kill or
-// stop, and the pace.
+// launched so that one death does not end the job, and leave by abandon(). Arguments: kill, stop or
+// mute (it stops before it has said a word, so that no connection to it is complete), and the pace.
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -56,17 +56,58 @@ void resume_after(pid_t victim, unsigned pause_s) {
     _exit(0);
 }
 
+/// Stops and comes back when the others hold it for dead: it is told to go, or, where the network
+/// had no room for that, misses everybody else.
+[[noreturn]] void stop_for(unsigned pause_s, Transport& transport, Recorder& recorder, Pace pace) {
+    resume_after(getpid(), pause_s);
+    kill(getpid(), SIGSTOP);
+    const auto alone = [&] {
+        return !recorder.fenced.empty() || recorder.lost.size() == transport.ranks() - 1;
+    };
+    const bool knows = drive(transport, pace, alone, seconds(10));
+    std::printf("victim: %s\n", !knows                    ? "does not know that it is alone"
+                                : recorder.fenced.empty() ? "misses all others"
+                                                          : recorder.fenced.c_str());
+    Cluster::abandon(knows ? 0 : 1);
+}
+
 [[noreturn]] void be_the_victim(Transport& transport, Recorder& recorder, std::string_view how,
                                 Pace pace) {
+    if (how == "mute") stop_for(7, transport, recorder, pace);
+    expect(meet_again(transport, recorder, pace), "all are ready");
     (void)drive(
         transport, pace, [] { return false; }, milliseconds(300));
     if (how == "kill") kill(getpid(), SIGKILL);
-    resume_after(getpid(), 5);
-    kill(getpid(), SIGSTOP);
-    const bool told = drive(
-        transport, pace, [&] { return !recorder.fenced.empty(); }, seconds(10));
-    std::printf("victim: %s\n", told ? recorder.fenced.c_str() : "was not told");
-    Cluster::abandon(told && recorder.lost.empty() ? 0 : 1);
+    stop_for(5, transport, recorder, pace);
+}
+
+/// Each of the living hears a word of each other one.
+void talk_on(Transport& transport, Recorder& recorder, Rank victim, Pace pace,
+             std::uint64_t heard_before) {
+    for (std::uint32_t r = 0; r < index(victim); ++r) {
+        const std::byte word[Recorder::arrival_bytes] = {};
+        if (Rank{r} != transport.self()) transport.send(Rank{r}, word);
+    }
+    const auto heard = [&] { return recorder.arrivals >= heard_before + index(victim) - 1; };
+    expect(drive(transport, pace, heard, seconds(5)), "the living talk on");
+}
+
+/// Speaks to one that never answers, until that is dead; the others live.
+void watch_the_mute(Transport& transport, Recorder& recorder, Rank victim, Pace pace) {
+    const std::byte word[Recorder::arrival_bytes] = {};
+    for (std::uint32_t r = 0; r < transport.ranks(); ++r) {
+        if (Rank{r} != transport.self()) transport.send(Rank{r}, word);
+    }
+    expect(drive(
+               transport, pace, [&] { return !recorder.lost.empty(); }, seconds(10)),
+           "the mute is noticed");
+    (void)drive(
+        transport, pace, [] { return false; }, seconds(5));
+    expect(recorder.lost.size() == 1 && recorder.lost.front() == victim, "only the mute is lost");
+    expect(recorder.arrivals >= index(victim) - 1, "the others were heard");
+    expect(recorder.fenced.empty(), "the living are not fenced");
+    // Nobody goes, and so is lost to another, who has not looked at all this yet.
+    talk_on(transport, recorder, victim, pace, index(victim) - 1);
 }
 
 /// Keeps large transfers under way until the victim's end is known.
@@ -100,6 +141,12 @@ void watch(Cluster& cluster, Recorder& recorder, Rank victim, Pace pace) {
                 landings.back()->reason.c_str());
 }
 
+[[noreturn]] void end(Transport& transport) {
+    expect(transport.leave(Clock::now() + seconds(3)), "the living can leave");
+    std::printf("rank %zu is %s\n", index(transport.self()), failures == 0 ? "sound" : "unsound");
+    Cluster::abandon(failures == 0 ? 0 : 1);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -107,14 +154,19 @@ int main(int argc, char** argv) {
     const Pace pace = argc > 2 && std::string_view(argv[2]) == "sleep" ? Pace::sleep : Pace::spin;
     Settings settings;
     settings.force_verb = "push";
+    settings.join_within = seconds(3);
     auto cluster = meet(&argc, &argv, settings, std::size_t{64} << 20U, {});
     if (cluster->ranks() < 2) return 77;
     Recorder recorder;
     cluster->start(recorder);
     Transport& transport = cluster->transport();
     const Rank victim{static_cast<std::uint32_t>(cluster->ranks() - 1)};
-    expect(meet_again(transport, recorder, pace), "all are ready");
     if (transport.self() == victim) be_the_victim(transport, recorder, how, pace);
+    if (how == "mute") {
+        watch_the_mute(transport, recorder, victim, pace);
+        end(transport);
+    }
+    expect(meet_again(transport, recorder, pace), "all are ready");
 
     const Time begin = Clock::now();
     watch(*cluster, recorder, victim, pace);
@@ -133,19 +185,10 @@ int main(int argc, char** argv) {
                 share * 100);
     // Told, not checked: beside a stopped peer on one node UCX keeps a rank busy, and the engine
     // ends the job after a loss.
-    // The victim was among those whom all met before; now it is not.
-    recorder.arrivals = recorder.arrivals - (transport.ranks() - 1);
-    for (std::uint32_t r = 0; r < index(victim); ++r) {
-        const std::byte word[Recorder::arrival_bytes] = {};
-        if (Rank{r} != transport.self()) transport.send(Rank{r}, word);
-    }
-    const auto heard = [&] { return recorder.arrivals >= index(victim) - 1; };
-    expect(drive(transport, pace, heard, seconds(5)), "the living talk on");
+    talk_on(transport, recorder, victim, pace, transport.ranks() - 1);
     (void)drive(
         transport, Pace::sleep, [] { return false; }, seconds(how == "stop" ? 4 : 1));
     expect(recorder.lost.size() == 1 && recorder.lost.front() == victim, "one loss, told once");
     expect(recorder.fenced.empty(), "the living are not fenced");
-    expect(transport.leave(Clock::now() + seconds(3)), "the living can leave");
-    std::printf("rank %zu is %s\n", index(transport.self()), failures == 0 ? "sound" : "unsound");
-    Cluster::abandon(failures == 0 ? 0 : 1);
+    end(transport);
 }
