@@ -115,6 +115,10 @@ share_allocation() {
         per_node=$(((ranks + node_count - 1) / node_count))
     fi
     cpus_each=$(($(cpus_per_node) / per_node))
+    if [[ ${SLURM_JOB_CPUS_PER_NODE:-} == *,* && -z ${SLURM_HET_SIZE:-} ]]; then
+        echo "slurm/run: the job's nodes have unlike numbers of CPUs ($SLURM_JOB_CPUS_PER_NODE);" \
+            "each is used like the smallest" >&2
+    fi
     # Not every site binds its tasks, so the number of workers is told as well. The parts of a
     # heterogeneous job differ; there each rank sees for itself.
     [[ -n ${SLURM_HET_SIZE:-} ]] ||

@@ -111,6 +111,13 @@ def mpirun_has_the_ranks_of_srun():
         assert f' --map-by {place} ' in lines[1], (words, lines[1])
 
 
+def unlike_nodes_are_told_of():
+    code, out, err = run('--dry-run', PROBE, environment={
+        **ALLOCATION, 'SLURM_JOB_CPUS_PER_NODE': '4(x2),2'})
+    assert code == 0 and ' -c 2 ' in out and 'MOBULA_WORKERS=2 ' in out, (out, err)
+    assert len(err.splitlines()) == 1 and '(4(x2),2); each is used like the smallest' in err, err
+
+
 def a_step_shares_its_cpus():
     assert '--overlap' not in line_in_allocation()
     assert ' --overlap ' in line_in_allocation(SLURM_STEP_ID='0')
@@ -250,7 +257,8 @@ def termination():
 
 
 tests = [refuses, refuses_what_would_have_no_effect, dry_run_runs_nothing, dry_run_of_sbatch,
-         dry_run_shows_bindings_on_request, mpirun_has_the_ranks_of_srun, a_step_shares_its_cpus,
+         dry_run_shows_bindings_on_request, mpirun_has_the_ranks_of_srun, unlike_nodes_are_told_of,
+         a_step_shares_its_cpus,
          a_rank_per_gpu_of_the_job, what_sbatch_refuses_is_told, the_log_is_named,
          workers_of_the_user_stay, bindings_are_shown, good_end, ranks_get_their_own_cpus,
          threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
