@@ -16,7 +16,7 @@
 
 #include <mobula/mobula.hpp>
 
-#include "runtime/lone_engine.hpp"
+#include "runtime/records_stage.hpp"
 
 // The address sanitizer's, where there is one.
 extern "C" void __lsan_disable() __attribute__((weak));
@@ -43,98 +43,7 @@ struct Counter {
     int count;
 };
 
-TaskOptions there() {
-    return {.name = "there", .resources = {{"seat", 1}}, .placement = Placement::on_rank(2)};
-}
 ActorOptions actor_there() { return {.placement = Placement::on_rank(2)}; }
-
-TaskKey key_of(const Record& task) {
-    RecordReader reader(task);
-    static_cast<void>(reader.bytes(1 + 4 + 4));
-    return reader.get<TaskKey>();
-}
-Record bytes_of(const RecordWriter& record) { return {record.span().begin(), record.span().end()}; }
-
-constexpr ObjectId theirs{LoneEngine::peer, {}, 7};
-
-/// What the record under test speaks of, and what must live as long as the engine.
-struct Stage {
-    LoneEngine engine;
-    std::vector<std::function<void()>> undo;
-    std::vector<TaskKey> sent;
-    std::vector<detail::CellPtr> kept;
-
-    Stage() = default;
-    Stage(const Stage&) = delete;
-    Stage& operator=(const Stage&) = delete;
-    ~Stage() {
-        // Tasks that rank 2 will never answer.
-        for (const TaskKey key : sent) {
-            if (Task* const task = engine->dispatcher.find_sent(key, LoneEngine::peer)) {
-                engine->fail(*task, std::make_shared<graph::Failure>());
-            }
-        }
-        for (const auto& one : undo) one();
-    }
-    template <class T>
-    void keep(T value) {
-        auto held = std::make_shared<T>(std::move(value));
-        undo.push_back([held]() mutable { held.reset(); });
-    }
-    /// Sends a task to rank 2; its record.
-    template <auto function, class... A>
-    Record task(A&&... arguments) {
-        keep(remote<function>(there(), std::forward<A>(arguments)...));
-        Record record = engine.sent(Kind::task);
-        sent.push_back(key_of(record));
-        return record;
-    }
-    /// An object of this rank that rank 2 holds.
-    template <class T>
-    ObjectId shared(const Ref<T>& ref) {
-        keep(ref);
-        auto& object = graph::Object::of(*ref.cell().get());
-        RecordWriter to_nowhere(Kind::found);
-        engine->exchange.describe(object, LoneEngine::peer, to_nowhere);
-        return engine->exchange.publish(object);
-    }
-    /// A pending object of rank 2 that this rank holds and waits for.
-    graph::Object& held() {
-        RecordWriter described(Kind::found);
-        described.put(theirs).put(std::uint8_t{0});
-        RecordReader reader(described.span().subspan(1));
-        kept.push_back(engine->exchange.adopt(reader));
-        auto& object = graph::Object::of(*kept.back());
-        engine->exchange.want(object, true);
-        return object;
-    }
-};
-
-void put_failure(RecordWriter& record, bool sized) {
-    graph::Failure failure;
-    failure.message = "it failed";
-    failure.function = "somewhere";
-    failure.chain = {"one", "two"};
-    detail::Writer writer;
-    failure.encode(writer);
-    if (sized) record.put(static_cast<std::uint32_t>(writer.stream().size()));
-    record.bytes(writer.stream().data(), writer.stream().size());
-}
-/// The form of a std::string without blocks and references.
-void put_form(RecordWriter& record, const std::string& text) {
-    detail::Writer writer;
-    detail::encode(writer, text);
-    record.put(std::uint32_t{0}).put(std::uint32_t{0}).put(std::uint8_t{0});
-    record.put(static_cast<std::uint32_t>(writer.stream().size()));
-    record.bytes(writer.stream().data(), writer.stream().size());
-}
-
-enum class Result : std::uint8_t { plain, encoded, located, failed };
-
-RecordWriter& start_result(RecordWriter& record, Result form, TaskKey key) {
-    record.put(key).put(std::uint32_t{1000}).put(std::uint16_t{0});
-    return record.put(form).put(std::uint8_t{0});
-}
 
 /// What is allocated meanwhile is no leak: what rank 2 holds when the engine ends is kept for good,
 /// and what a job that cannot go on leaves in memory goes with its process.
