@@ -172,6 +172,45 @@ void wake_up(Transport& transport) {
     expect(Clock::now() - begin < std::chrono::seconds(2), "wake() ends a sleep");
 }
 
+/// While another thread drives the network whoever waits for news sleeps, although news come: what
+/// it does instead it would take from the other.
+void wait_beside_a_driver(Transport& transport, Recorder& recorder, Pace pace) {
+    constexpr auto span = std::chrono::milliseconds(200);
+    std::atomic<bool> inside{false}, over{false};
+    recorder.hear = [&](Rank, std::span<const std::byte>) {
+        inside = true;
+        while (!over) std::this_thread::yield();
+    };
+    expect(meet_again(transport, recorder, pace), "all are ready to wait");
+    std::uint64_t waits = 0;
+    std::thread waiter;
+    if (index(transport.self()) == 0) {
+        waiter = std::thread([&] {
+            const Time latest = Clock::now() + std::chrono::seconds(20);
+            while (!inside && Clock::now() < latest) std::this_thread::yield();
+            for (const Time end = Clock::now() + span; Clock::now() < end; ++waits) {
+                transport.wait(end);
+            }
+            over = true;
+        });
+        expect(drive(transport, pace, [&] { return over.load(); }), "somebody is inside");
+        waiter.join();
+        std::printf("%llu waits beside a driver\n", static_cast<unsigned long long>(waits));
+        expect(inside && waits < 1000, "who waits beside a driver sleeps");
+    } else if (index(transport.self()) == 1) {
+        const Time end = Clock::now() + span;
+        (void)drive(
+            transport, pace,
+            [&] {
+                transport.send(Rank{0}, bytes_of("some news"));
+                return Clock::now() > end;
+            },
+            2 * span);
+    }
+    expect(meet_again(transport, recorder, pace), "all have waited");
+    recorder.hear = nullptr;
+}
+
 /// Shared memory must really be in use within a node, unless the environment forbids it.
 void lanes(Transport& transport) {
     const char* tls = std::getenv("UCX_TLS");
@@ -203,6 +242,7 @@ int main(int argc, char** argv) {
     if (transport.ranks() > 1) many_threads(transport, recorder, pace);
     lanes(transport);
     wake_up(transport);
+    if (transport.ranks() > 1) wait_beside_a_driver(transport, recorder, pace);
     idle(transport, recorder);
     expect(recorder.lost.empty(), "nobody is lost");
     expect(cluster->finish(Clock::now() + std::chrono::seconds(10)), "the end is clean");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/resource.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -74,7 +76,12 @@ public:
         wake_ = true;
         woken_.notify_all();
     }
-    void tick(Time) noexcept override { ticks.fetch_add(1); }
+    void tick(Time) noexcept override {
+        rusage usage{};
+        getrusage(RUSAGE_THREAD, &usage);
+        ticker_sleeps.store(static_cast<std::uint64_t>(usage.ru_nvcsw));
+        ticks.fetch_add(1);
+    }
     void idle() noexcept override { idles.fetch_add(1); }
 
     /// Any thread: something arrives from the network; whoever polls next runs it.
@@ -85,6 +92,8 @@ public:
     }
 
     std::atomic<std::uint64_t> polls{0}, flushes{0}, sleeps{0}, ticks{0}, idles{0};
+    /// How often the thread that ticks had slept by its last tick.
+    std::atomic<std::uint64_t> ticker_sleeps{0};
 
 private:
     std::mutex mutex_;

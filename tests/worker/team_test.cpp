@@ -133,28 +133,54 @@ TEST(team, hears_the_network_while_some_or_all_workers_are_busy) {
     }
 }
 
+/// Until there were so many more ticks; how many there were.
+std::uint64_t wait_for_ticks(const FakeDelegate& delegate, std::uint64_t more) {
+    const std::uint64_t first = delegate.ticks.load();
+    const Time deadline = Clock::now() + patience;
+    while (delegate.ticks.load() < first + more && Clock::now() < deadline) {
+        std::this_thread::yield();
+    }
+    return delegate.ticks.load() - first;
+}
+
+/// With frequent ticks, and past what is special about the start.
+void warm_up(RunningTeam& running) {
+    Semaphore warm{0};
+    running.team.push(make_job([&] { warm.release(); }));
+    expect_soon(warm, "the first task");
+    wait_for_ticks(running.delegate, 10);
+}
+
 TEST(team, an_idle_one_does_next_to_nothing) {
     Settings given = settings(2);
     given.tick = 20ms;
     RunningTeam running(given);
-    Semaphore warm{0};
-    running.team.push(make_job([&] { warm.release(); }));
-    expect_soon(warm, "the first task");
-    const auto wait_for_ticks = [&](std::uint64_t more) {
-        const std::uint64_t first = running.delegate.ticks.load();
-        const Time deadline = Clock::now() + patience;
-        while (running.delegate.ticks.load() < first + more && Clock::now() < deadline) {
-            std::this_thread::yield();
-        }
-        return running.delegate.ticks.load() - first;
-    };
-    wait_for_ticks(5);
+    warm_up(running);
     const std::uint64_t polls = running.delegate.polls.load();
     const std::uint64_t sleeps = running.delegate.sleeps.load();
-    const std::uint64_t ticks = wait_for_ticks(20);
+    const std::uint64_t ticks = wait_for_ticks(running.delegate, 20);
     ASSERT_GE(ticks, 20U);
     EXPECT_LE(running.delegate.polls.load() - polls, ticks * 12);
     EXPECT_LE(running.delegate.sleeps.load() - sleeps, ticks * 4);
+}
+
+// Where ranks share a CPU, each needless wake-up keeps another rank from it.
+TEST(team, an_idle_one_hears_the_network_on_one_thread) {
+    Settings given = settings(1);
+    given.tick = 20ms;
+    RunningTeam running(given);
+    warm_up(running);
+    const std::uint64_t ticks = running.delegate.ticks.load();
+    const std::uint64_t sleeps = running.delegate.ticker_sleeps.load();
+    constexpr std::uint64_t events = 2000;
+    Semaphore heard{0};
+    for (std::uint64_t i = 0; i < events; ++i) {
+        running.delegate.arrive([&] { heard.release(); });
+        expect_soon(heard, "an event of the network");
+    }
+    wait_for_ticks(running.delegate, 2);
+    const std::uint64_t woken = running.delegate.ticker_sleeps.load() - sleeps;
+    EXPECT_LE(woken, 2 * (running.delegate.ticks.load() - ticks) + events / 10);
 }
 
 /// A wait of a fiber that other threads end.
