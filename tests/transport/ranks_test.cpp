@@ -181,8 +181,8 @@ void wait_beside_a_driver(Transport& transport, Recorder& recorder, Pace pace) {
         inside = true;
         while (!over) std::this_thread::yield();
     };
-    expect(meet_again(transport, recorder, pace), "all are ready to wait");
     std::uint64_t waits = 0;
+    // The first news may come while this rank still waits to hear that all are ready.
     std::thread waiter;
     if (index(transport.self()) == 0) {
         waiter = std::thread([&] {
@@ -193,6 +193,9 @@ void wait_beside_a_driver(Transport& transport, Recorder& recorder, Pace pace) {
             }
             over = true;
         });
+    }
+    expect(meet_again(transport, recorder, pace), "all are ready to wait");
+    if (index(transport.self()) == 0) {
         expect(drive(transport, pace, [&] { return over.load(); }), "somebody is inside");
         waiter.join();
         std::printf("%llu waits beside a driver\n", static_cast<unsigned long long>(waits));
