@@ -65,9 +65,8 @@ void resume_after(pid_t victim, unsigned pause_s) {
         return !recorder.fenced.empty() || recorder.lost.size() == transport.ranks() - 1;
     };
     const bool knows = drive(transport, pace, alone, seconds(10));
-    std::printf("victim: %s\n", !knows                    ? "does not know that it is alone"
-                                : recorder.fenced.empty() ? "misses all others"
-                                                          : recorder.fenced.c_str());
+    if (!recorder.fenced.empty()) std::printf("victim: %s\n", recorder.fenced.c_str());
+    std::printf("the victim %s\n", knows ? "knows that it is alone and is sound" : "is unsound");
     Cluster::abandon(knows ? 0 : 1);
 }
 

@@ -143,7 +143,13 @@ std::uint64_t wait_for_ticks(const FakeDelegate& delegate, std::uint64_t more) {
     return delegate.ticks.load() - first;
 }
 
-/// With frequent ticks, and past what is special about the start.
+Settings ticking_often(unsigned workers) {
+    Settings given = settings(workers);
+    given.tick = 20ms;
+    return given;
+}
+
+/// Past what is special about the start.
 void warm_up(RunningTeam& running) {
     Semaphore warm{0};
     running.team.push(make_job([&] { warm.release(); }));
@@ -152,9 +158,7 @@ void warm_up(RunningTeam& running) {
 }
 
 TEST(team, an_idle_one_does_next_to_nothing) {
-    Settings given = settings(2);
-    given.tick = 20ms;
-    RunningTeam running(given);
+    RunningTeam running(ticking_often(2));
     warm_up(running);
     const std::uint64_t polls = running.delegate.polls.load();
     const std::uint64_t sleeps = running.delegate.sleeps.load();
@@ -166,9 +170,7 @@ TEST(team, an_idle_one_does_next_to_nothing) {
 
 // Where ranks share a CPU, each needless wake-up keeps another rank from it.
 TEST(team, an_idle_one_hears_the_network_on_one_thread) {
-    Settings given = settings(1);
-    given.tick = 20ms;
-    RunningTeam running(given);
+    RunningTeam running(ticking_often(1));
     warm_up(running);
     const std::uint64_t ticks = running.delegate.ticks.load();
     const std::uint64_t sleeps = running.delegate.ticker_sleeps.load();
