@@ -18,7 +18,6 @@ using wire::RecordWriter;
 
 namespace {
 
-constexpr Rank driver_rank{};
 /// How long a rank waits for rank 0 to say why the job ends before it leaves by itself.
 constexpr std::chrono::seconds last_word{3};
 

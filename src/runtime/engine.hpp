@@ -30,6 +30,9 @@ namespace mobula::runtime {
 using detail::Task;
 using graph::FailurePtr;
 
+/// Where the driver runs.
+inline constexpr Rank driver_rank{};
+
 /// What every rank tells every other when they meet.
 struct Peer {
     std::uint32_t workers = 1;

@@ -39,7 +39,6 @@ struct Row {
     std::string_view help;
 };
 
-constexpr double kib = 1024, mib = 1024 * kib, gib = 1024 * mib, tib = 1024 * gib;
 constexpr double day_s = 86400;
 
 constexpr Row number(std::string_view name, Member member, Form form, double low, double high,

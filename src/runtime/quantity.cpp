@@ -17,18 +17,9 @@ struct Unit {
     double factor;
 };
 
-constexpr double kib = 1024;
 constexpr std::array byte_units{
-    Unit{"", 1},
-    Unit{"B", 1},
-    Unit{"KiB", kib},
-    Unit{"MiB", kib* kib},
-    Unit{"GiB", kib* kib* kib},
-    Unit{"TiB", kib* kib* kib* kib},
-    Unit{"K", kib},
-    Unit{"M", kib* kib},
-    Unit{"G", kib* kib* kib},
-    Unit{"T", kib* kib* kib* kib},
+    Unit{"", 1},      Unit{"B", 1},   Unit{"KiB", kib}, Unit{"MiB", mib}, Unit{"GiB", gib},
+    Unit{"TiB", tib}, Unit{"K", kib}, Unit{"M", mib},   Unit{"G", gib},   Unit{"T", tib},
 };
 constexpr std::array time_units{
     Unit{"ns", 1e-9}, Unit{"us", 1e-6}, Unit{"ms", 1e-3},

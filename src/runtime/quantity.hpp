@@ -9,6 +9,9 @@
 
 namespace mobula::runtime {
 
+/// In bytes.
+inline constexpr double kib = 1024, mib = 1024 * kib, gib = 1024 * mib, tib = 1024 * gib;
+
 /// A number as people write it; the whole text must be one. Empty for everything else, also for
 /// "inf" and "nan". Pure, as all of this header; reentrant.
 [[nodiscard]] std::optional<double> parse_number(std::string_view text);

@@ -14,7 +14,6 @@ using wire::RecordWriter;
 
 namespace {
 
-constexpr Rank driver_rank{};
 /// Of the waits of one rank; beyond it the rest are left out.
 constexpr std::size_t waits_record_bytes_max = std::size_t{1} << 20U;
 

@@ -18,7 +18,7 @@ using wire::RecordWriter;
 
 namespace {
 
-enum class Form : std::uint8_t { encoded, located };
+enum class ItemForm : std::uint8_t { encoded, located };
 
 }  // namespace
 
@@ -87,11 +87,11 @@ void Streams::finish(Task& task) {
     detail::Writer writer;
     object.type->encode(object.content.value, writer);
     if (engine_.exchange.fits_inline(writer)) {
-        record.put(Form::encoded);
+        record.put(ItemForm::encoded);
         engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
     } else {
         const std::uint64_t bytes = object.type->weight(object.content.value);
-        record.put(Form::located);
+        record.put(ItemForm::located);
         record.put(engine_.exchange.keep_copy(object, engine_.exchange.seal(writer))).put(bytes);
     }
     engine_.network.send(task.where, record);
@@ -148,10 +148,10 @@ void Streams::add(const Object& stream, CellPtr item, const Task* remote_task) {
 
 void Streams::on_item(Rank from, RecordReader& reader) {
     const auto key = reader.get<TaskKey>();
-    const auto form = reader.get<Form>();
+    const auto form = reader.get<ItemForm>();
     Object* const object = graph::new_object(1);
     CellPtr item(object);
-    if (form == Form::encoded) {
+    if (form == ItemForm::encoded) {
         graph::complete(*object, engine_.exchange.get_encoded(from, reader).encoded.release());
     } else {
         const auto copy = reader.get<std::uint64_t>();
