@@ -174,7 +174,9 @@ void Team::communicate() {
         const Time duty = do_duties();
         if (network_attended() && ++calm > calm_naps) {
             watcher_asleep_.store(true);
-            if (network_attended()) wanted_.wait_until(duty);
+            // Who was nudged stays awake for some naps: a worker whose tasks come one by one would
+            // have to nudge for each of them.
+            if (network_attended() && wanted_.wait_until(duty)) calm = 0;
             watcher_asleep_.store(false);
             continue;
         }

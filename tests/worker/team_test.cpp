@@ -185,6 +185,32 @@ TEST(team, an_idle_one_hears_the_network_on_one_thread) {
     EXPECT_LE(slept, 1.5 * ticked) << "once for each tick, and not for each event";
 }
 
+// Each nudge costs the worker a call of the kernel and, where threads share a CPU, the time of a
+// switch: more than the task.
+TEST(team, a_worker_with_short_tasks_seldom_nudges_the_communication_thread) {
+    Settings given = ticking_often(1);
+    given.spin = 1h;
+    RunningTeam running(given);
+    warm_up(running);
+    const std::uint64_t sleeps = running.delegate.ticker_sleeps.load();
+    const Time begin = Clock::now();
+    constexpr int rounds = 10, tasks = 5000;
+    for (int round = 0; round < rounds; ++round) {
+        wait_for_ticks(running.delegate, 2);  // so calm that the communication thread sleeps
+        std::atomic<int> done{0};
+        for (int i = 0; i < tasks; ++i) {
+            running.team.push(make_job([&] { done.fetch_add(1); }));
+            while (done.load() <= i) {
+            }
+        }
+    }
+    wait_for_ticks(running.delegate, 1);
+    const auto slept = static_cast<double>(running.delegate.ticker_sleeps.load() - sleeps);
+    // Naps are half a millisecond, and a nudge ends the sleep after twenty of them.
+    const std::chrono::duration<double, std::milli> took = Clock::now() - begin;
+    EXPECT_LE(slept, 4 * took.count()) << rounds * tasks << " tasks in " << took.count() << " ms";
+}
+
 /// A wait of a fiber that other threads end.
 struct Nap {
     explicit Nap(Team& team) : sleeper(team.sleeper(thread)) {}
