@@ -56,8 +56,9 @@ using Stored = std::conditional_t<std::is_void_v<T>, Nothing, T>;
 
 inline Deadline deadline_after(std::optional<std::chrono::nanoseconds> timeout) {
     using Clock = std::chrono::steady_clock;
+    if (!timeout) return std::nullopt;
     const Clock::time_point now = Clock::now();
-    if (!timeout || *timeout > Clock::time_point::max() - now) return std::nullopt;
+    if (*timeout > Clock::time_point::max() - now) return std::nullopt;
     return now + *timeout;
 }
 
