@@ -191,18 +191,19 @@ void UcxBulk::send_chunk(std::list<Outgoing>::iterator of) {
         net_.note_failure(of->to, std::string(native::ucp_words(UCS_PTR_STATUS(request))));
         forget(*of);
     }
-    if (!UCS_PTR_IS_PTR(request)) chunk_sent(chunk);
+    if (!UCS_PTR_IS_PTR(request)) chunk_sent(chunk, UCS_PTR_STATUS(request));
 }
 
-void UcxBulk::on_chunk_sent(void* request, ucs_status_t, void* user) noexcept {
+void UcxBulk::on_chunk_sent(void* request, ucs_status_t status, void* user) noexcept {
     auto* chunk = static_cast<Chunk*>(user);
-    chunk->bulk->chunk_sent(chunk);
+    chunk->bulk->chunk_sent(chunk, status);
     ucp_request_free(request);
 }
 
-void UcxBulk::chunk_sent(Chunk* chunk) noexcept {
+void UcxBulk::chunk_sent(Chunk* chunk, ucs_status_t status) noexcept {
     const auto of = chunk->of;
     delete chunk;
+    if (status == UCS_OK) net_.note_carried(of->to);
     net_.note_activity();
     --chunks_out_;
     if (!of->lost) --awaited_;

@@ -148,7 +148,7 @@ private:
 
     void serve_pull(Rank from, const Control& control);
     void send_chunk(std::list<Outgoing>::iterator of);
-    void chunk_sent(Chunk* chunk) noexcept;
+    void chunk_sent(Chunk* chunk, ucs_status_t status) noexcept;
     void forget(Outgoing& transfer) noexcept;
     static void on_chunk_sent(void* request, ucs_status_t status, void* user) noexcept;
 

@@ -97,7 +97,7 @@ void UcxNet::hand_over(Link& link, Batch* batch, MessageId id) {
     const auto request = ucp_am_send_nbx(to->get(), static_cast<unsigned>(id), nullptr, 0,
                                          batch->bytes(), batch->used, &param);
     if (request == nullptr) {
-        link.carried = true;
+        note_carried(link.peer);
         return pool_.give_back_in_turn(batch);
     }
     if (UCS_PTR_IS_ERR(request)) {
@@ -113,7 +113,7 @@ void UcxNet::hand_over(Link& link, Batch* batch, MessageId id) {
 void UcxNet::on_sent(void* request, ucs_status_t status, void* user) noexcept {
     auto* batch = static_cast<Batch*>(user);
     auto* net = static_cast<UcxNet*>(batch->network);
-    if (status == UCS_OK) net->links_[index(batch->to)].carried = true;
+    if (status == UCS_OK) net->note_carried(batch->to);
     net->landed(batch);
     ucp_request_free(request);
 }

@@ -79,6 +79,8 @@ public:
     [[nodiscard]] bool needs_care() const noexcept { return !roomy_.empty() || !failures_.empty(); }
     [[nodiscard]] std::vector<Failure>& failures() noexcept { return failures_; }
     void note_failure(Rank peer, std::string reason);
+    /// The peer's end of the link has taken something, so the connection is complete.
+    void note_carried(Rank peer) noexcept { links_[index(peer)].carried = true; }
 
     /// Ends the link for ever: what is in flight completes with an error, what comes later is
     /// dropped. A link over which nothing went yet keeps its endpoint instead: UCX 1.13 aborts when
@@ -102,7 +104,7 @@ private:
         UcxNet* net = nullptr;
         Rank peer{};
         native::UcpEndpoint endpoint;
-        bool carried = false;  ///< something went over it, so the connection is complete
+        bool carried = false;  ///< see note_carried()
         bool broken = false;
         bool wants_room = false;
         bool closed = false;  ///< for ever: what is in flight is not awaited
