@@ -269,7 +269,9 @@ bool Actors::kill_here(const ObjectId& id, const std::string& reason) {
     Instance& target = instance(id);
     if (!target.dead) target.dead = died(reason);
     for (Task* task : target.under_way) task->cancelled.store(true);
+    if (target.constructing) target.constructor->cancelled.store(true);
     pump(target, lock);
+    engine_.resources.wake_waiting();
     engine_.waits.wake_cancelled();
     tell_of_death(id);
     return unknown;

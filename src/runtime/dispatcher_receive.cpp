@@ -19,7 +19,7 @@ using wire::RecordWriter;
 
 void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
     ObjectId actor{};
-    if (kind != Kind::task) actor = reader.get<ObjectId>();
+    if (kind != Kind::task) actor = network_.read_id(reader);
     const auto head = reader.get<TaskHead>();
     const detail::FunctionInfo* const info = engine_.functions.at(head.function);
     if (info == nullptr) throw Error("a record calls a function that does not exist");
@@ -191,6 +191,7 @@ void Dispatcher::on_cancel(Rank from, RecordReader& reader) {
         }
     }
     if (children) cancel_children();
+    engine_.resources.wake_waiting();
     engine_.waits.wake_cancelled();
 }
 

@@ -355,6 +355,7 @@ void Engine::cancel(Object& object, bool recursive) {
     if (sent) dispatcher.cancel(where, key, recursive);
     if (children) dispatcher.cancel_children();
     if (stream) streams.close(object);
+    resources.wake_waiting();
     waits.wake_cancelled();
 }
 

@@ -57,27 +57,42 @@ std::uint64_t Groups::create(std::vector<scheduler::Amounts> bundles, Strategy s
     return id;
 }
 
+std::size_t Groups::Group::end_of_rank() const noexcept {
+    std::size_t end = held;
+    while (end < bundles.size() && bundles[end].rank == bundles[held].rank) ++end;
+    return end;
+}
+
 void Groups::reserve_next(std::uint64_t id) {
-    Bundle bundle{};
+    Rank rank{};
+    std::vector<ResourceGate::NumberedBundle> bundles;
     {
         std::lock_guard guard(mutex_);
         const auto found = groups_.find(id);
         if (found == groups_.end()) return;
-        bundle = found->second.bundles[found->second.held];
+        const Group& group = found->second;
+        rank = group.bundles[group.held].rank;
+        for (std::size_t i = group.held; i < group.end_of_rank(); ++i) {
+            bundles.push_back({group.bundles[i].number, group.bundles[i].amounts});
+        }
     }
-    if (bundle.rank == engine_.self()) {
-        return reserve_here({engine_.self(), id, bundle.number, bundle.amounts});
-    }
+    if (rank == engine_.self()) return reserve_here({rank, id, std::move(bundles)});
     RecordWriter record(Kind::hold_group);
-    record.put(id).put(bundle.number);
-    bundle.amounts.encode(record);
-    engine_.network.send(bundle.rank, record);
+    record.put(id).put(static_cast<std::uint32_t>(bundles.size()));
+    for (const ResourceGate::NumberedBundle& bundle : bundles) {
+        record.put(bundle.number);
+        bundle.amounts.encode(record);
+    }
+    engine_.network.send(rank, record);
 }
 
 void Groups::on_hold(Rank from, RecordReader& reader) {
-    const auto group = reader.get<std::uint64_t>();
-    const auto bundle = reader.get<unsigned>();
-    reserve_here({from, group, bundle, scheduler::Amounts::decode(reader)});
+    Request request{from, reader.get<std::uint64_t>(), {}};
+    for (std::uint32_t left = reader.count(sizeof(unsigned)); left > 0; --left) {
+        const auto number = reader.get<unsigned>();
+        request.bundles.push_back({number, scheduler::Amounts::decode(reader)});
+    }
+    reserve_here(std::move(request));
 }
 
 void Groups::reserve_here(Request request) {
@@ -85,7 +100,7 @@ void Groups::reserve_here(Request request) {
         // Whoever gives resources back looks for requests afterwards: it must find this one, or
         // this one what was given back.
         std::lock_guard guard(mutex_);
-        if (!engine_.resources.reserve({request.group, request.bundle}, request.amounts)) {
+        if (!engine_.resources.reserve(request.group, request.bundles)) {
             waiting_.push_back(std::move(request));
             return;
         }
@@ -99,7 +114,7 @@ void Groups::retry() {
         // Whoever frees a group meanwhile finds its request waiting, or its bundle reserved.
         std::lock_guard guard(mutex_);
         for (auto at = waiting_.begin(); at != waiting_.end();) {
-            if (!engine_.resources.reserve({at->group, at->bundle}, at->amounts)) {
+            if (!engine_.resources.reserve(at->group, at->bundles)) {
                 ++at;
                 continue;
             }
@@ -128,8 +143,13 @@ void Groups::granted(std::uint64_t id, Rank holder) {
         std::lock_guard guard(mutex_);
         const auto found = groups_.find(id);
         gone = found == groups_.end();
-        if (!gone && ++found->second.held == found->second.bundles.size()) {
-            ready = found->second.ready;
+        if (!gone) {
+            Group& group = found->second;
+            if (group.held == group.bundles.size() || group.bundles[group.held].rank != holder) {
+                throw Error("a rank reserved bundles that nobody asked of it");
+            }
+            group.held = group.end_of_rank();
+            if (group.held == group.bundles.size()) ready = group.ready;
         }
     }
     // It may have been asked for after the group had it all freed.
@@ -197,7 +217,9 @@ void Groups::list(std::vector<Waiting>& all) {
         one.key = key_of(request.group);
         one.name = name_of(request.group);
         one.seconds = std::chrono::duration<double>(now - request.since).count();
-        engine_.resources.explain(request.amounts, one);
+        scheduler::Amounts all_of_it;
+        for (const auto& bundle : request.bundles) all_of_it += bundle.amounts;
+        engine_.resources.explain(all_of_it, one);
     }
 }
 

@@ -15,6 +15,7 @@
 #include "base/clock.hpp"
 #include "graph/object.hpp"
 #include "runtime/network.hpp"
+#include "runtime/resources.hpp"
 #include "runtime/stall.hpp"
 #include "scheduler/resources.hpp"
 
@@ -24,9 +25,10 @@ class Engine;
 using detail::CellPtr;
 
 /// Placement groups. The maker chooses the ranks by what they have in all, and then reserves the
-/// bundles one after another in the order of the ranks. A rank that has no room at present answers
-/// when it has, first come first served. Since all makers go through the ranks in one order, groups
-/// that want the same resources wait for each other in no circle. Thread-safe.
+/// bundles rank after rank in the order of the ranks, all of one rank at once. A rank that has no
+/// room at present answers when it has, first come first served. Since all makers go through the
+/// ranks in one order, and none holds a part of what it wants of one, groups that want the same
+/// resources wait for each other in no circle. Thread-safe.
 class Groups {
 public:
     explicit Groups(Engine& engine) : engine_(engine) {}
@@ -64,12 +66,14 @@ private:
         std::vector<Bundle> bundles;  ///< in the order of the ranks
         std::size_t held = 0;
         CellPtr ready;
+
+        /// Behind the last bundle that the next rank is asked for.
+        [[nodiscard]] std::size_t end_of_rank() const noexcept;
     };
     struct Request {
         Rank maker;
         std::uint64_t group;
-        unsigned bundle;
-        scheduler::Amounts amounts;
+        std::vector<ResourceGate::NumberedBundle> bundles;
         Time since = Clock::now();
     };
 

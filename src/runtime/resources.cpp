@@ -228,6 +228,7 @@ void ResourceGate::lend(const Task& task) {
         ledger->lend_cpus(Amounts::of(task.extra->options));
     }
     wake_waiting();
+    engine_.groups.retry();
 }
 
 void ResourceGate::take_back(const Task& task) {
@@ -245,7 +246,9 @@ void ResourceGate::wake_waiting() {
         for (auto at = waiting_.begin(); at != waiting_.end();) {
             Task& task = *at->task;
             const TaskOptions& options = task.extra->options;
-            if (scheduler::Ledger* const ledger = find_ledger(options)) {
+            if (graph::is_cancelled(task)) {
+                // It takes nothing, and is over as soon as a worker sees it.
+            } else if (scheduler::Ledger* const ledger = find_ledger(options)) {
                 auto gpus = ledger->try_acquire(Amounts::of(options));
                 if (!gpus) {
                     ++at;
@@ -267,11 +270,22 @@ Amounts ResourceGate::free() const {
     return own_.free();
 }
 
-bool ResourceGate::reserve(const BundleKey& key, const Amounts& amounts) {
+bool ResourceGate::reserve(std::uint64_t group, const std::vector<NumberedBundle>& bundles) {
     std::lock_guard guard(mutex_);
-    auto gpus = own_.try_acquire(amounts);
-    if (!gpus) return false;
-    bundles_.emplace(key, Bundle{amounts, *gpus, scheduler::Ledger(amounts, *gpus)});
+    std::vector<std::vector<unsigned>> gpus;
+    for (const NumberedBundle& bundle : bundles) {
+        auto acquired = own_.try_acquire(bundle.amounts);
+        if (!acquired) {
+            for (std::size_t i = 0; i < gpus.size(); ++i) own_.release(bundles[i].amounts, gpus[i]);
+            return false;
+        }
+        gpus.push_back(std::move(*acquired));
+    }
+    for (std::size_t i = 0; i < bundles.size(); ++i) {
+        const auto& [number, amounts] = bundles[i];
+        bundles_.emplace(BundleKey{group, number},
+                         Bundle{amounts, gpus[i], scheduler::Ledger(amounts, gpus[i])});
+    }
     return true;
 }
 

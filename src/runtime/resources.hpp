@@ -44,6 +44,8 @@ public:
     /// A waiting task lends its CPUs to others. When its bundle goes, what it held goes with it.
     void lend(const Task& task);
     void take_back(const Task& task);
+    /// Queues those that wait and can go on: resources were given back, or tasks were cancelled.
+    void wake_waiting();
 
     [[nodiscard]] const std::vector<scheduler::Amounts>& totals() const noexcept { return totals_; }
     [[nodiscard]] scheduler::Amounts free() const;
@@ -54,7 +56,12 @@ public:
         unsigned bundle;
         auto operator<=>(const BundleKey&) const = default;
     };
-    [[nodiscard]] bool reserve(const BundleKey& key, const scheduler::Amounts& amounts);
+    struct NumberedBundle {
+        unsigned number;
+        scheduler::Amounts amounts;
+    };
+    /// All of them or none.
+    [[nodiscard]] bool reserve(std::uint64_t group, const std::vector<NumberedBundle>& bundles);
     void unreserve(std::uint64_t group);
     /// Where the bundles of a group are; known where the group was made.
     struct PlacedBundle {
@@ -92,7 +99,6 @@ private:
     void let_go(graph::TaskExtra& extra);
     void explain_locked(const TaskOptions& options, const scheduler::Amounts& demand,
                         Waiting& waiting) const;
-    void wake_waiting();
 
     Engine& engine_;
     std::vector<scheduler::Amounts> totals_;

@@ -44,8 +44,8 @@ enum class Kind : std::uint8_t {
     found,
     item,        ///< of a stream
     consumed,    ///< so many items were
-    hold_group,  ///< reserve a bundle
-    held_group,  ///< it is
+    hold_group,  ///< reserve bundles
+    held_group,  ///< they are
     free_group,  ///< give the bundles of a group back
     output,      ///< a line for the driver's terminal
     stalled,     ///< nothing moves here: tell what waits
@@ -63,7 +63,10 @@ public:
     }
     RecordWriter(const RecordWriter&) = delete;
     RecordWriter& operator=(const RecordWriter&) = delete;
-    ~RecordWriter() { --scratches().used; }
+    ~RecordWriter() {
+        bytes_.clear();
+        --scratches().used;
+    }
     template <class T>
     RecordWriter& put(const T& value) {
         static_assert(std::is_trivially_copyable_v<T>);

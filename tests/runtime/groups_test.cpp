@@ -23,7 +23,7 @@ constexpr std::uint64_t gone = 77;
 Record bytes_of(const RecordWriter& record) { return {record.span().begin(), record.span().end()}; }
 Record hold(std::uint64_t group) {
     RecordWriter record(Kind::hold_group);
-    record.put(group).put(0U);
+    record.put(group).put(std::uint32_t{1}).put(0U);
     scheduler::Amounts(0, 0, {{"seat", 4}}).encode(record);
     return bytes_of(record);
 }

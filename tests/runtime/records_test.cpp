@@ -285,7 +285,7 @@ std::multimap<std::string, Case> all_cases() {
     });
     row("hold_group", Kind::hold_group, [](S) {
         RecordWriter record(Kind::hold_group);
-        record.put(std::uint64_t{11}).put(0U);
+        record.put(std::uint64_t{11}).put(std::uint32_t{1}).put(0U);
         scheduler::Amounts(1, 0, {{"seat", 2}}).encode(record);
         return bytes_of(record);
     });
@@ -299,7 +299,7 @@ std::multimap<std::string, Case> all_cases() {
     });
     row("free_group", Kind::free_group, [](S s) {
         RecordWriter hold(Kind::hold_group);
-        hold.put(std::uint64_t{11}).put(0U);
+        hold.put(std::uint64_t{11}).put(std::uint32_t{1}).put(0U);
         scheduler::Amounts(1, 0, {{"seat", 2}}).encode(hold);
         s.engine.give(hold);
         RecordWriter record(Kind::free_group);

@@ -143,6 +143,34 @@ void two_at_once() {
     check_equal(done, 8, "how many tasks got their groups");
 }
 
+/// Groups of two bundles on one rank, which has room for one such group: none gets half of it.
+void two_at_once_on_one_rank() {
+    std::vector<Ref<int>> takers;
+    for (unsigned i = 0; i < 2 * ranks(); ++i) {
+        takers.push_back(remote({.cpus = 0, .placement = Placement::on_rank(i % ranks())}, [] {
+            for (int round = 0; round < 50; ++round) {
+                const PlacementGroup group({{{"gpus", 1}}, {{"gpus", 1}}}, Strategy::strict_pack);
+                get(group.ready(), 30s);
+            }
+            return 1;
+        }));
+    }
+    get(takers);
+}
+
+/// A task that waits lends its CPUs also to a group, even to one of its own.
+void made_by_who_has_all() {
+    TaskOptions all = on(0);
+    all.cpus = 4;
+    const auto make = [] {
+        const PlacementGroup group(std::vector<Resources>(ranks(), Resources{{"cpus", 4}}),
+                                   Strategy::strict_spread);
+        get(group.ready(), 20s);
+        return 1;
+    };
+    check_equal(get(remote(all, make)), 1, "a task that made a group of the CPUs it has itself");
+}
+
 /// An actor whose bundle goes before its constructor runs is dead.
 void bundle_goes_first() {
     std::optional<Actor<Guest>> guest;
@@ -304,6 +332,8 @@ int driver(Job& job) {
     gpus_of_bundles();
     all_or_nothing();
     two_at_once();
+    two_at_once_on_one_rank();
+    made_by_who_has_all();
     bundle_goes_first();
     bad_ones();
     used_elsewhere();

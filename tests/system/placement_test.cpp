@@ -140,6 +140,23 @@ void cancelled_in_the_queue(unsigned rank) {
                 "where a task ran that needs what they gave back");
 }
 
+/// Who is cancelled or killed while it waits for what an actor has for life is over at once.
+void cancelled_behind_an_actor(unsigned rank) {
+    TaskOptions all = on(rank);
+    all.resources = {{"licence", 3}};
+    const ActorOptions for_life{.resources = all.resources, .placement = all.placement};
+    const auto holder = spawn<Holder>(for_life);
+    get(holder.ready());
+    const Ref<unsigned> queued = remote<where>(all);
+    const auto late = spawn<Holder>(for_life);
+    const Ref<void> ready = late.ready();
+    get(remote<where>(on(rank)));  // both have come there
+    cancel(queued);
+    thrown<Cancelled>([&] { get(queued, std::chrono::seconds(20)); }, "a task behind an actor");
+    kill(late);
+    thrown<ActorDied>([&] { get(ready, std::chrono::seconds(20)); }, "an actor behind an actor");
+}
+
 void infeasible() {
     const std::string cpus = thrown<Infeasible>([] { remote<where>({.cpus = 5}); }, "5 CPUs");
     check_contains(cpus, "5", "the refusal of 5 CPUs");
@@ -202,6 +219,7 @@ int driver(Job& job) {
         resources(rank);
         near_data(rank);
         cancelled_in_the_queue(rank);
+        cancelled_behind_an_actor(rank);
     }
     spread_and_pack();
     infeasible();
