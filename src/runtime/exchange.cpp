@@ -141,7 +141,7 @@ static bool describe_value(Object& object, RecordWriter& writer) {
                            form->references.empty();
         return small && put(Known::inside, form->stream);
     }
-    if (state != State::ready) return false;
+    if (state != State::ready || object.moved_out.load()) return false;
     const detail::TypeInfo& type = *object.type;
     if (type.plain) {
         const auto* const bytes = static_cast<const std::byte*>(object.content.value);
@@ -188,8 +188,10 @@ void Exchange::describe(Object& object, Rank to, RecordWriter& writer) {
         writer.put(Known::actor).put(shared.actor_rank);
         return;
     }
+    // One that only could not be brought here, for want of memory, is as good as ever elsewhere.
+    const bool failed_here = shared.located && graph::state_of(object) == State::failed;
     lock.unlock();
-    if (!describe_value(object, writer)) describe_place(object, writer);
+    if (failed_here || !describe_value(object, writer)) describe_place(object, writer);
 }
 
 CellPtr Exchange::adopt(RecordReader& reader) {
@@ -273,6 +275,10 @@ void Exchange::dispose(Object& object) noexcept {
         Shared& shared = *object.shared;
         if (shared.object == &object) shared.object = nullptr;
         lock.unlock();
+        // At the end of a job some never come to be that others wait for.
+        if (shared.watch.shared != nullptr) {
+            static_cast<void>(graph::remove_waiter(object, shared.watch));
+        }
         // The value first: its blocks are pins of their own, and the owner may free their bytes
         // as soon as the last pin is gone.
         graph::free_object(&object);

@@ -10,7 +10,9 @@
 
 #include <mobula/archive.hpp>
 
+#include "runtime/engine.hpp"
 #include "runtime/exchange.hpp"
+#include "runtime/options.hpp"
 
 namespace mobula::runtime {
 
@@ -20,8 +22,9 @@ using wire::RecordWriter;
 
 namespace {
 
-/// A stream beyond this is moved into the arena and fetched like a block.
-constexpr std::size_t stream_bytes_max = 32768;
+/// A stream beyond this is moved into the arena and fetched like a block; one that travels inside
+/// a message never is.
+constexpr std::size_t stream_bytes_max = Options::inline_bytes_max;
 
 }  // namespace
 
@@ -32,7 +35,8 @@ struct PinnedHead : detail::BufferHead {
 
     static void let_go(detail::BufferHead* head) noexcept {
         auto* pinned = static_cast<PinnedHead*>(head);
-        pinned->exchange->unpin(*pinned->shared);
+        // What a static keeps outlives the job, and has nobody to give it back to.
+        if (Engine::running()) pinned->exchange->unpin(*pinned->shared);
         delete pinned;
     }
 };

@@ -71,7 +71,7 @@ constexpr std::array rows{
     automatic("arena_bytes", &Options::arena_bytes, Form::bytes, 0, 64 * tib,
               "30 % of the memory, divided by the ranks of the node",
               "memory for large objects; when it is full, put() throws StoreFull"),
-    number("inline_bytes", &Options::inline_bytes, Form::bytes, 0, 256 * kib,
+    number("inline_bytes", &Options::inline_bytes, Form::bytes, 0, Options::inline_bytes_max,
            "the largest value that travels inside a message; larger ones are fetched"),
     number("locality_bytes", &Options::locality_bytes, Form::bytes, 0, tib,
            "a task with at least so many bytes of inputs on one rank goes there"),

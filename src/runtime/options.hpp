@@ -15,8 +15,8 @@
 namespace mobula::runtime {
 
 /// Every setting of the engine. Each is read once, at the start, from the environment variable
-/// MOBULA_<NAME> and then from the argument --mobula-<name>=<value>, which wins; nothing else in
-/// the engine looks at the environment. A value, reentrant.
+/// MOBULA_<NAME> and then from the argument --mobula-<name>=<value>, which wins. Besides, only
+/// launchers and UCX are asked through the environment. A value, reentrant.
 struct Options {
     // ---- the rank ----
 
@@ -46,6 +46,7 @@ struct Options {
     /// The largest value that travels inside a message. Larger ones are fetched when they are
     /// needed, which costs a round trip and spares those who do not need them.
     std::size_t inline_bytes = 4096;
+    static constexpr std::size_t inline_bytes_max = 32768;
     /// A task with at least so many bytes of inputs on one rank goes there; with less it goes where
     /// the load is least.
     std::size_t locality_bytes = std::size_t{64} << 10U;

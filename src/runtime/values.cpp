@@ -198,13 +198,13 @@ void Exchange::notify_subscribers(Shared& shared) {
 void Exchange::answer(Shared& shared, Rank to, bool value) {
     Object& object = *shared.object;
     const State state = graph::state_of(object);
-    if (state == State::failed) {
+    const bool elsewhere = shared.located;
+    if (state == State::failed && !elsewhere) {
         RecordWriter done(Kind::done);
         done.put(shared.id).put(Answer::failed);
         put_failure(*graph::failure_of(object), done);
         return network_.send(to, done);
     }
-    const bool elsewhere = shared.located;
     if (!elsewhere && value) return send_value(shared, shared.id, to);
     RecordWriter done(Kind::done);
     done.put(shared.id).put(Answer::located);

@@ -125,6 +125,7 @@ TEST(Options, UnknownNamesAreRefusedWithAdvice) {
 }
 
 TEST(Options, BadValuesAreRefusedWithWhatIsAllowed) {
+    EXPECT_THAT(refusal({"MOBULA_INLINE_BYTES=33KiB"}), HasSubstr("to 32 KiB"));
     EXPECT_EQ(refusal({"MOBULA_WORKERS=many"}),
               "MOBULA_WORKERS=many is not allowed; it must be a whole number from 0 to 4096, or "
               "auto: from the CPU binding");
