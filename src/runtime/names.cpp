@@ -113,9 +113,13 @@ CellPtr Names::find(std::string_view name) {
         engine_.network.send(registry, record);
     }
     engine_.waits.sleep(gathering, {}, std::nullopt);
-    std::lock_guard guard(mutex_);
-    CellPtr answer = std::move(questions_[number].answer);
-    questions_.erase(number);
+    CellPtr answer;
+    {
+        std::lock_guard guard(mutex_);
+        answer = std::move(questions_[number].answer);
+        questions_.erase(number);
+    }
+    if (!gathering.arrived()) engine_.waits.check_cancelled();
     return answer;
 }
 

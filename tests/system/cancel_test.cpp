@@ -60,6 +60,14 @@ struct Patient {
     int stay() { return run_until_cancelled(); }
 };
 
+/// Asks for a name that nobody has until it is cancelled.
+int search() {
+    Mark mark;
+    while (!find<Patient>("nobody")) {
+    }
+    return 0;
+}
+
 int begun_here() { return begun.load(); }
 int stopped_here() { return stopped.load(); }
 int ran_here() { return ran.load(); }
@@ -89,6 +97,15 @@ void running(unsigned rank) {
     cancel(input);
     thrown<Cancelled>([&] { get(input); }, "get of its input");
     await([&] { return sum_over_ranks<stopped_here>() == before + 3; }, "the end of both");
+}
+
+/// Rank 0 knows the names; others wait for its answer.
+void searching(unsigned rank) {
+    const int before = sum_over_ranks<begun_here>();
+    const Ref<int> task = remote<search>(on(rank));
+    await([&] { return sum_over_ranks<begun_here>() == before + 1; }, "the begin of a search");
+    cancel(task);
+    thrown<Cancelled>([&] { get(task, std::chrono::seconds(20)); }, "get of a cancelled search");
 }
 
 void pending(unsigned rank) {
@@ -248,6 +265,7 @@ int driver(Job& job) {
         waiting_children(rank);
         not_recursive(rank);
         if (rank != 0) on_its_way(rank);
+        if (rank != 0) searching(rank);
         of_another_rank(rank);
         calls(rank);
     }
