@@ -97,9 +97,10 @@ void Streams::finish(Task& task) {
     engine_.network.send(task.where, record);
 }
 
-void Streams::consumed(Producer& producer, std::uint64_t items) {
+void Streams::consumed(Producer& producer) {
     std::lock_guard guard(producer.mutex);
-    producer.consumed += items;
+    if (producer.consumed == producer.made) throw Error("an item was consumed that was not made");
+    ++producer.consumed;
     if (producer.waiting != nullptr) std::exchange(producer.waiting, nullptr)->arrive();
 }
 
@@ -112,7 +113,7 @@ void Streams::on_consumed(Rank from, RecordReader& reader) {
         if (found == producers_.end()) return;  // it is over already
         producer = found->second;
     }
-    consumed(*producer, 1);
+    consumed(*producer);
 }
 
 // ---- the consumer ----
@@ -176,7 +177,7 @@ std::optional<CellPtr> Streams::take(Object& stream, Gathering* waiting) {
         if (!sink.items.empty()) {
             CellPtr item = std::move(sink.items.front());
             sink.items.pop_front();
-            if (sink.local) consumed(*sink.local, 1);
+            if (sink.local) consumed(*sink.local);
             if (sink.remote) {
                 RecordWriter record(Kind::consumed);
                 record.put(sink.key);

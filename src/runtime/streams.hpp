@@ -71,7 +71,7 @@ private:
     };
 
     [[nodiscard]] std::shared_ptr<Producer> producer_of(Task& task);
-    void consumed(Producer& producer, std::uint64_t items);
+    void consumed(Producer& producer);
     void add(const Object& stream, CellPtr item, const Task* remote_task);
     [[nodiscard]] std::optional<CellPtr> take(Object& stream, Gathering* waiting);
     void await_news(Object& stream, Gathering& gathering, Deadline deadline);
