@@ -45,7 +45,10 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
             std::string reason;
             code_ = driver(reason);
             worker::Team::frame() = nullptr;
-            if (broken_.load()) leave(broken_code_);  // what was said of the end stays said
+            if (broken_.load()) {  // what is said of the end stays said
+                broken_said_.wait(false);
+                leave(broken_code_);
+            }
             for (std::size_t i = 0; i < network.ranks(); ++i) {
                 const auto rank = static_cast<Rank>(i);
                 if (rank != self()) network.send(rank, RecordWriter(Kind::finish));
@@ -123,6 +126,8 @@ void Engine::end_job(const std::string& sentence, int code) noexcept {
         }
         flush();
         broken_code_ = code;
+        broken_said_.store(true);
+        broken_said_.notify_all();
         // The others shall hear it before this rank's end is a death to them: tick() leaves.
         return leave_after(last_word, code);
     }

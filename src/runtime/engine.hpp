@@ -151,8 +151,9 @@ private:
     std::atomic<Time::rep> ticked_at_{Clock::now().time_since_epoch().count()};
     std::atomic<bool> broken_{false};  ///< end_job() was called
     std::atomic<int> broken_code_{1};
-    int ticks_broken_ = 0;               ///< since then, on rank 0
-    std::atomic<bool> finished_{false};  ///< the driver is done
+    std::atomic<bool> broken_said_{false};  ///< rank 0 has said why
+    int ticks_broken_ = 0;                  ///< since then, on rank 0
+    std::atomic<bool> finished_{false};     ///< the driver is done
     LinePrinter printer_;
     int code_ = 0;  ///< the driver's
 };

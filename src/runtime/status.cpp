@@ -23,7 +23,8 @@ void write_status(const std::string& file, int code, const std::string& reason) 
         std::fprintf(stderr, "mobula: cannot write the status file %s\n", file.c_str());
         return;
     }
-    std::fprintf(out, "exit %d\n", code);
+    // As the kernel has it: of -1 a shell sees 255.
+    std::fprintf(out, "exit %d\n", code & 0xff);
     if (!reason.empty()) std::fprintf(out, "reason %s\n", reason.c_str());
     std::fclose(out);
     std::rename(temporary.c_str(), file.c_str());
