@@ -66,13 +66,14 @@ void decode_value(Object& object, const TypeInfo& type) {
         object.state.store(State::decoding, std::memory_order_relaxed);
     }
     const std::unique_ptr<Encoded> encoded(object.content.encoded);
+    object.content.value = nullptr;
     FailurePtr failure;
     try {
         void* const place = make_place(object, type);
         detail::Reader reader(encoded->bytes(), encoded->attachments, encoded->references);
         type.decode(reader, place);
     } catch (...) {
-        drop_place(object);
+        if (object.content.value != nullptr) drop_place(object);
         failure = failure_from_current_exception("the decoding of an object", 0);
         object.content.failure = new FailurePtr(failure);
     }
@@ -96,7 +97,9 @@ void free_object(Object* object) noexcept {
         case State::encoded:
         case State::decoding: delete object->content.encoded; break;
         case State::failed: delete object->content.failure; break;
-        case State::pending:
+        case State::pending:  // with a place, where the value's constructor threw
+            if (object->content.value != nullptr) drop_place(*object);
+            break;
         case State::located: break;
     }
     check(object->waiters == nullptr, "an object was freed while something waits for it");

@@ -369,6 +369,13 @@ TEST(objects, places_are_large_and_aligned_enough) {
     free_object(object);
 }
 
+// As after put() of a value whose constructor threw; a sanitizer sees what is left.
+TEST(objects, a_place_without_a_value_goes_with_the_object) {
+    Object* const object = new_object(1);
+    static_cast<void>(make_place(*object, detail::type_info<Wide>));
+    free_object(object);
+}
+
 /// A waiter that other threads fire.
 struct Counted : Waiter {
     std::atomic<int> fired{0};

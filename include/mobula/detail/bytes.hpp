@@ -18,8 +18,14 @@ public:
         if (size != 0) std::memcpy(data_.get() + size_, data, size);
         size_ += size;
     }
-    /// Keeps the memory.
-    void clear() noexcept { size_ = 0; }
+    /// Keeps the memory, but not that of rare giants.
+    void clear() noexcept {
+        size_ = 0;
+        if (capacity_ > kept_capacity_max) {
+            data_.reset();
+            capacity_ = 0;
+        }
+    }
 
     [[nodiscard]] std::byte* mutable_data() noexcept { return data_.get(); }
     [[nodiscard]] const std::byte* data() const noexcept { return data_.get(); }
@@ -31,6 +37,7 @@ public:
 
 private:
     static constexpr std::size_t first_capacity = 256;
+    static constexpr std::size_t kept_capacity_max = std::size_t{1} << 20U;
 
     void grow(std::size_t more) {
         const std::size_t capacity = std::max({first_capacity, 2 * capacity_, size_ + more});
