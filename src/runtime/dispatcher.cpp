@@ -100,7 +100,11 @@ Dispatcher::Back Dispatcher::take_back(const ResultHead& head, Rank from) {
     if (head.form != ResultForm::failed && --task->results_left != 0) return {task};
     free_slot(head.key);
     if (task->actor != nullptr) return {task, true, false};
-    loads_.done(from, head.run_ns, bound_of(*task));
+    if (head.form == ResultForm::failed) {
+        loads_.returned(from, bound_of(*task));  // how long it ran says nothing of the others
+    } else {
+        loads_.done(from, head.run_ns, bound_of(*task));
+    }
     return {task, true, loads_.wants_more(from)};
 }
 
