@@ -5,16 +5,35 @@
 
 namespace mobula {
 
+namespace {
+
+struct Moment {
+    Time time;
+    std::uint64_t ticks;
+};
+
+/// Both clocks at the same moment: they are read again when the thread lost its CPU between.
+Moment now_on_both() {
+    Moment moment{};
+    for (int tries = 0; tries < 100; ++tries) {
+        moment = {Clock::now(), ticks_now()};
+        if (Clock::now() - moment.time < std::chrono::microseconds(10)) break;
+    }
+    return moment;
+}
+
+}  // namespace
+
 std::uint64_t ticks_per_microsecond() {
     static const std::uint64_t measured = [] {
-        const Time start = Clock::now();
-        const std::uint64_t first = ticks_now();
-        while (Clock::now() - start < std::chrono::milliseconds(1)) {
+        const Moment begin = now_on_both();
+        while (Clock::now() - begin.time < std::chrono::milliseconds(1)) {
         }
-        const std::uint64_t ticks = ticks_now() - first;
+        const Moment end = now_on_both();
         const auto passed =
-            std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
-        const std::uint64_t rate = ticks * 1000 / static_cast<std::uint64_t>(passed);
+            std::chrono::duration_cast<std::chrono::nanoseconds>(end.time - begin.time).count();
+        const std::uint64_t rate =
+            (end.ticks - begin.ticks) * 1000 / static_cast<std::uint64_t>(passed);
         return rate == 0 ? 1 : rate;
     }();
     return measured;

@@ -2,6 +2,7 @@
 #include "native/devices.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <fstream>
@@ -322,7 +323,11 @@ std::string Devices::encode() const {
         if (text.back() != '=') text += ',';
         text += std::to_string(cpu);
     }
-    if (cpu_quota) text += "\tquota=" + std::to_string(*cpu_quota);
+    if (cpu_quota) {
+        std::array<char, 32> digits{};  // std::to_string would write the locale's comma
+        const auto end = std::to_chars(digits.begin(), digits.end(), *cpu_quota).ptr;
+        text += "\tquota=" + std::string(digits.begin(), end);
+    }
     text += "\tmemory=" + std::to_string(memory_bytes);
     text += "\tranks=" + std::to_string(ranks_on_node);
     for (const Gpu& gpu : gpus) {

@@ -123,7 +123,7 @@ std::vector<T> Hdf5File::read(const std::string& name, std::size_t elements_max)
 bool Hdf5File::has(const std::string& name) const {
     if (name == "/") return true;
     // A name is looked up part by part: asking for a/b where there is no a is an error of HDF5.
-    for (std::size_t end = name.find('/'); end != std::string::npos;
+    for (std::size_t end = name.find('/', 1); end != std::string::npos;
          end = name.find('/', end + 1)) {
         if (H5Lexists(file_.get(), name.substr(0, end).c_str(), H5P_DEFAULT) <= 0) return false;
     }

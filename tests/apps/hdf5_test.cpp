@@ -34,6 +34,7 @@ TYPED_TEST(Hdf5TypedTest, ComesBack) {
     const Hdf5File file = Hdf5File::open(folder / "file.h5");
     EXPECT_EQ(file.read<TypeParam>("a/b/c"), elements);
     EXPECT_THAT(file.shape("a/b/c"), Optional(ElementsAre(2, 3)));
+    EXPECT_THAT(file.shape("/a/b/c"), Optional(ElementsAre(2, 3)));
     EXPECT_EQ(file.attribute<TypeParam>("last"), elements.back());
     EXPECT_THAT([&] { static_cast<void>(file.read<TypeParam>("a/b/c", 5)); },
                 ThrowsMessage<Hdf5Error>(HasSubstr("too large")));
