@@ -47,6 +47,19 @@ TEST(groups, that_went_have_late_bundles_given_back) {
     EXPECT_EQ(group_of(freed), gone);
 }
 
+TEST(groups, are_held_by_those_who_were_asked_and_in_their_turn) {
+    LoneEngine engine;
+    const PlacementGroup group({{{"seat", 3}}, {{"seat", 3}}, {{"seat", 3}}});
+    const std::uint64_t id = group.bundle(0).group;
+    engine.give(about(Kind::held_group, id), LoneEngine::driver);
+    EXPECT_FALSE(group.ready().done());
+    engine.give(about(Kind::held_group, id));
+    EXPECT_TRUE(group.ready().done());
+    ASSERT_EQ(engine.reason(), "");
+    engine.give(about(Kind::held_group, id));  // once too often
+    EXPECT_NE(engine.reason(), "");
+}
+
 TEST(groups, are_freed_when_their_request_came_behind_the_end) {
     LoneEngine engine;
     engine.give(about(Kind::free_group, gone));

@@ -86,14 +86,14 @@ public:
     Engine* operator->() noexcept { return &engine_; }
 
     /// The record is read where nothing lies behind it.
-    void give(const Record& record) {
+    void give(const Record& record, Rank from = peer) {
         const auto bytes = std::make_unique<std::byte[]>(record.size());
         if (!record.empty()) std::memcpy(bytes.get(), record.data(), record.size());
-        engine_.on_record(peer, {bytes.get(), record.size()});
+        engine_.on_record(from, {bytes.get(), record.size()});
         stay();  // a job that has ended shall not take the test with it
     }
-    void give(const wire::RecordWriter& record) {
-        give(Record(record.span().begin(), record.span().end()));
+    void give(const wire::RecordWriter& record, Rank from = peer) {
+        give(Record(record.span().begin(), record.span().end()), from);
     }
     /// Moves bytes and runs tasks until nothing is left to do.
     void settle() {
