@@ -99,6 +99,11 @@ void free_task(Task& task) noexcept {
     count(-1);
 }
 
+void drop(Task& task) noexcept {
+    destroy_arguments(task);
+    free_task(task);
+}
+
 void abandon(Task& task) noexcept {
     task.info->visit(
         arguments(task),
@@ -106,8 +111,7 @@ void abandon(Task& task) noexcept {
             static_cast<void>(remove_waiter(Object::of(*input.cell), input));
         },
         nullptr);
-    destroy_arguments(task);
-    free_task(task);
+    drop(task);
 }
 
 TaskExtra& extra_of(Task& task) {

@@ -118,6 +118,8 @@ namespace mobula::graph {
 void free_task(Task& task) noexcept;
 /// Destroys the arguments and lets their objects go.
 void destroy_arguments(Task& task) noexcept;
+/// Both.
+void drop(Task& task) noexcept;
 /// Frees a task that may still wait for its inputs; nobody else may touch it or them meanwhile.
 void abandon(Task& task) noexcept;
 [[nodiscard]] TaskExtra& extra_of(Task& task);

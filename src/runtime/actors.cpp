@@ -49,8 +49,7 @@ detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
         }
         rank = engine_.resources.choose_for_actor(extra.options, extra.demands);
     } catch (...) {
-        graph::destroy_arguments(task);
-        graph::free_task(task);
+        graph::drop(task);
         throw;
     }
     Object& cell = *task.result;
@@ -62,8 +61,7 @@ detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
         try {
             may_begin = engine_.names.enter(options.name, id);
         } catch (...) {
-            graph::destroy_arguments(task);
-            graph::free_task(task);
+            graph::drop(task);
             throw;
         }
     }

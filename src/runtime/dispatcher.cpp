@@ -111,8 +111,7 @@ Dispatcher::Back Dispatcher::take_back(const ResultHead& head, Rank from) {
 void Dispatcher::drain() noexcept {
     for (Slot& slot : std::exchange(slots_, {})) {
         if (slot.task == nullptr) continue;
-        graph::destroy_arguments(*slot.task);
-        graph::free_task(*slot.task);
+        graph::drop(*slot.task);
     }
 }
 

@@ -150,8 +150,7 @@ void Dispatcher::on_recall(Rank from, RecordReader& reader) {
         record.put(task->key);
         ++returned;
         foreign_ended(*task);
-        graph::destroy_arguments(*task);
-        graph::free_task(*task);
+        graph::drop(*task);
         task = next;
     }
     record.patch(count_at, returned);

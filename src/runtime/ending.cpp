@@ -73,8 +73,7 @@ void Engine::drain() {
     actors.drain();
     while (Task* const task = team.take_any()) {
         if (task->foreign) dispatcher.foreign_ended(*task);
-        graph::destroy_arguments(*task);
-        graph::free_task(*task);
+        graph::drop(*task);
     }
 }
 

@@ -284,8 +284,7 @@ void Engine::finish_result(Task& task, std::uint32_t number) noexcept {
 
 void Engine::retire(Task& task) noexcept {
     if (task.foreign) dispatcher.foreign_ended(task);
-    graph::destroy_arguments(task);
-    graph::free_task(task);
+    graph::drop(task);
 }
 
 void Engine::fail(Task& task, const FailurePtr& failure) noexcept {
