@@ -7,6 +7,7 @@ usage: ends.py WAY RANKS PROGRAM
 Every way checks the exit code in the status file, the sentence that says why, the time it took,
 and that no process, no shared-memory segment and no temporary file stays behind.
 """
+import contextlib
 import glob
 import os
 import pathlib
@@ -24,6 +25,7 @@ import time
 READY_SECONDS = 20   # to start
 END_SECONDS = 5      # from the fault to the last process's end
 STOP_SECONDS = 10    # the same where a silence has to be noticed first
+CLEAN_SECONDS = 10   # until all is given up that was killed here
 LEFT_SECONDS = 2     # until what others are just making or removing is not taken for left
 NODE = re.escape(socket.gethostname())
 
@@ -157,14 +159,25 @@ class Job:
         print(f'FAILED: the job {sentence}; it printed:\n{self.output}')
         sys.exit(1)
 
+    def end_mpirun(self):
+        """It need not return by itself where a rank was killed."""
+        try:
+            self.mpirun.wait(patience(END_SECONDS))
+        except subprocess.TimeoutExpired:
+            self.mpirun.kill()
+            self.mpirun.wait()
+
     def clean_up(self):
-        for pid in self.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except OSError:
-                pass
+        """mpirun first, which would start what is not killed yet."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self.mpirun.kill()
         self.mpirun.wait()
+        end = time.monotonic() + CLEAN_SECONDS
+        while (left := self.processes()) and time.monotonic() < end:
+            for pid in left:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
@@ -172,7 +185,7 @@ def kill(job, ranks):
     """A rank that does not run the driver is killed."""
     job.wait_until_ready()
     os.kill(job.pids[ranks - 1], signal.SIGKILL)
-    job.wait_until_gone(END_SECONDS)
+    job.wait_until_gone(END_SECONDS, but=(job.mpirun.pid,))
     job.check_status(1, rf'rank {ranks - 1} on node {NODE} died')
     job.check_output(rf'mobula: rank {ranks - 1} on node {NODE} died')
 
@@ -181,7 +194,7 @@ def kill_driver(job, ranks):
     """The driver's rank is killed."""
     job.wait_until_ready()
     os.kill(job.pids[0], signal.SIGKILL)
-    job.wait_until_gone(END_SECONDS)
+    job.wait_until_gone(END_SECONDS, but=(job.mpirun.pid,))
     job.check_output(rf'mobula: rank 0 on node {NODE} died')
 
 
@@ -190,7 +203,7 @@ def kill_all(job, ranks):
     job.wait_until_ready()
     for pid in job.pids.values():
         os.kill(pid, signal.SIGKILL)
-    job.wait_until_gone(END_SECONDS)
+    job.wait_until_gone(END_SECONDS, but=(job.mpirun.pid,))
 
 
 def stop(job, ranks):
@@ -201,7 +214,7 @@ def stop(job, ranks):
     job.wait_until_gone(STOP_SECONDS, but=(stopped, job.mpirun.pid))
     job.check_status(1, rf'rank {ranks - 1} on node {NODE} died')
     os.kill(stopped, signal.SIGCONT)
-    job.wait_until_gone(STOP_SECONDS)
+    job.wait_until_gone(STOP_SECONDS, but=(job.mpirun.pid,))
 
 
 def interrupt(job, ranks):
@@ -322,7 +335,8 @@ def engine_help(job, ranks):
         job.fail('ran although it was only asked for help')
 
 
-# What the program is told, the variables, and whether mpirun is asked to bear a rank's death.
+# What the program is told, the variables, and whether it is about the death of a rank, which mpirun
+# is asked to bear then.
 WAYS = {
     kill: (['stay'], {}, True),
     kill_driver: (['stay'], {}, True),
@@ -350,14 +364,21 @@ def main():
     way = next((w for w in WAYS if w.__name__ == name), None)
     if way is None:
         sys.exit(f'no such way: {name}')
-    arguments, variables, recover = WAYS[way]
+    arguments, variables, dies = WAYS[way]
+    if not dies:
+        # A rank that gets no CPU for 2 s is not dead.
+        variables = {'MOBULA_DEAD_AFTER_MS': '10000', **variables}
     if way is unknown_to_one:
         script = f'[ $OMPI_COMM_WORLD_RANK -lt {ranks - 1} ] || export MOBULA_WORKRES=2; exec "$@"'
         program, arguments = 'sh', ['-c', script, 'sh', program, *arguments]
-    job = Job(arguments, ranks, program, recover, variables)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    job = Job(arguments, ranks, program, dies, variables)
     try:
         way(job, ranks)
-        job.mpirun.wait(patience(END_SECONDS))
+        if dies:
+            job.end_mpirun()
+        else:
+            job.mpirun.wait(patience(END_SECONDS))
         job.check_nothing_left()
     finally:
         job.clean_up()
