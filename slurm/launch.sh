@@ -65,14 +65,23 @@ cpus_per_node() {
     tr ',' '\n' <<<"${SLURM_JOB_CPUS_PER_NODE:-1}" | sed 's/(.*//' | sort -n | head -n 1
 }
 
+# Nodes and how many GPUs each has: "Nodes=n1 ... GRES=gpu:a100:2(IDX:0-1),gpu:v100:1(IDX:2)".
+sum_gpus() {
+    local line counts
+    while read -r line; do
+        [[ $line =~ Nodes=([^\ ]+)\ .*GRES=(.*) ]] || continue
+        counts=$(grep -o 'gpu[^(,]*:[0-9]\+' <<<"${BASH_REMATCH[2]}" | sed 's/.*://') || true
+        [[ -z $counts ]] || echo "${BASH_REMATCH[1]} $((${counts//$'\n'/+}))"
+    done
+}
+
 # A number per node of the allocation that has GPUs: how many. Slurm tells salloc's shell nothing of
 # them, and that they were asked for per job, node or task makes no difference to what the job has.
 gpus_of_nodes() {
     local nodes gpus node found=false
     while read -r nodes gpus; do
         for node in $(scontrol show hostnames "$nodes"); do echo "$gpus" && found=true; done
-    done < <(timeout 10 scontrol --details show job "$SLURM_JOB_ID" 2>/dev/null |
-        sed -n 's/^ *Nodes=\([^ ]*\) .*GRES=.*gpu[^(,]*:\([0-9]\+\).*/\1 \2/p')
+    done < <(timeout 10 scontrol --details show job "$SLURM_JOB_ID" 2>/dev/null | sum_gpus)
     $found || [[ -z ${SLURM_GPUS_ON_NODE:-} ]] || yes "$SLURM_GPUS_ON_NODE" | head -n "$node_count"
 }
 

@@ -87,6 +87,9 @@ def dry_run_of_sbatch():
     code, out, _ = run('--dry-run', '--sbatch', '--nodes=2', '--time', '5', PROBE)
     assert code == 0 and out.startswith('sbatch ') and '--nodes=2' in out and '--time=5' in out, out
     assert '--no-build' in out and out.rstrip().endswith(PROBE), out
+    assert 'MOBULA_BUILD_DIR' not in out, out
+    out = run('--dry-run', '--sbatch', PROBE, environment={'MOBULA_BUILD_DIR': '/else where'})[1]
+    assert 'export MOBULA_BUILD_DIR=/else\\ where\n' in out, out
 
 
 # What Slurm tells the shell of an allocation of three nodes with four CPUs each.
@@ -152,6 +155,10 @@ def a_rank_per_gpu_of_the_job():
     assert code == 0 and ' -n 4 --bind-to none --map-by node ' in out, (out, err)
     code, out, err = in_allocation_with(of_nodes.format(2, 'Mem=0 GRES='), '--per', 'gpu')
     assert code == 0 and ' -n 4 --gpus-per-task=1 -N 2 --ntasks-per-node=2 ' in out, (out, err)
+    kinds = 'gpu:a100:1(IDX:0),gpu:v100:2(IDX:1-2)'
+    code, out, err = in_allocation_with(f'     Nodes=n1,n2,n3 CPU_IDs=0-3 Mem=0 GRES={kinds}',
+                                        '--per', 'gpu')
+    assert code == 0 and ' -n 9 --gpus-per-task=1 -N 3 ' in out, (out, err)
     code, _, err = in_allocation_with('     Nodes=n1,n2,n3 CPU_IDs=0-3 Mem=0 GRES=', '--per', 'gpu')
     assert code == 2 and 'no GPU' in err, (code, err)
 
