@@ -38,7 +38,7 @@ public:
     auto call(Arguments&&... arguments) const {
         if constexpr (detail::check_method<decltype(method), A>()) {
             if constexpr (detail::check_arguments<decltype(method), Arguments...>()) {
-                using Call = detail::MethodCall<method>;
+                using Call = detail::ActorCall<A, method>;
                 detail::Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
                 auto refs = detail::Outcome<typename Call::Result>::refs(task);
                 detail::call(cell_.get(), task);
@@ -167,12 +167,12 @@ public:
     void submit(Arguments&&... arguments) {
         while (idle_.empty() && !running_.empty()) collect();
         std::size_t number = 0;  // when all are dead, any of them says so
-        if (!idle_.empty()) {
-            number = idle_.front();
-            idle_.pop_front();
-        }
-        running_.push_back(
-            actors_[number].template call<method>(std::forward<Arguments>(arguments)...));
+        const bool idle = !idle_.empty();
+        if (idle) number = idle_.front();
+        Ref<R> result =
+            actors_[number].template call<method>(std::forward<Arguments>(arguments)...);
+        if (idle) idle_.pop_front();  // not before: who was given nothing stays idle
+        running_.push_back(std::move(result));
         by_.push_back(number);
     }
 

@@ -24,7 +24,10 @@
 #include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
 #include <concepts>
+#include <cstddef>
+#include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include <mobula/detail/parts.hpp>
 #include <mobula/detail/stream.hpp>
@@ -52,8 +55,22 @@ public:
           reader_(&reader) {}
     [[nodiscard]] detail::Reader& reader() noexcept { return *reader_; }
 
+    /// Elements that may travel as nothing, of so many bytes in memory, are about to be announced.
+    void expect_elements(std::size_t element_bytes) noexcept { element_bytes_ = element_bytes; }
+    /// Throws Error for a number of elements that the rest of the stream cannot hold. Those that
+    /// travel as nothing have 64 KiB of memory, all in the archive together.
+    void check_length(std::uint64_t length) {
+        const std::size_t element_bytes = std::exchange(element_bytes_, 0);
+        if (length <= (reader_->left() + 1) * 8) return;
+        if (element_bytes == 0 || length > blank_bytes_left_ / element_bytes) {
+            throw Error("an encoded value announces more elements than it has bytes");
+        }
+        blank_bytes_left_ -= static_cast<std::size_t>(length) * element_bytes;
+    }
+
 private:
     detail::Reader* reader_;
+    std::size_t element_bytes_ = 0, blank_bytes_left_ = 65536;
 };
 
 namespace detail {
@@ -162,7 +179,18 @@ consteval bool goes_through_cereal() {
 template <class T>
 concept ThroughCereal = goes_through_cereal<T>();
 
+/// Containers whose elements may have a form without a byte.
+template <class T>
+concept HoldsBlanks =
+    has_parts<T> && ClassOrUnion<typename T::value_type> && !Plain<typename T::value_type>;
+
 }  // namespace detail
+
+/// cereal calls it before it loads a T.
+template <detail::HoldsBlanks T>
+void prologue(InputArchive& archive, const T&) {
+    archive.expect_elements(sizeof(typename T::value_type));
+}
 
 /// What may be an argument, a result or an object: a type that can be moved and can travel.
 template <class T>
@@ -221,9 +249,7 @@ void CEREAL_SAVE_FUNCTION_NAME(mobula::OutputArchive& archive, const SizeTag<T>&
 template <class T>
 void CEREAL_LOAD_FUNCTION_NAME(mobula::InputArchive& archive, SizeTag<T>& tag) {
     archive(tag.size);
-    if (static_cast<std::uint64_t>(tag.size) > (archive.reader().left() + 1) * 8) {
-        throw mobula::Error("an encoded value announces more elements than it has bytes");
-    }
+    archive.check_length(static_cast<std::uint64_t>(tag.size));
 }
 
 }  // namespace cereal
@@ -264,16 +290,20 @@ void decode(Reader& reader, void* place) {
     }
 }
 
+/// Whether a T's weight() says how many bytes it has; a user's may mean anything.
+template <class T>
+inline constexpr bool weighs_itself = false;
+
 /// About how many bytes a value has, to place tasks near their data; cheap to tell.
 template <class T>
 [[nodiscard]] std::size_t weight_of(const T& value) noexcept {
-    if constexpr (requires { value.weight(); }) {
+    if constexpr (weighs_itself<T>) {
         return value.weight();
     } else if constexpr (requires {
-                             value.size();
-                             typename T::value_type;
+                             { value.size() } -> std::integral;
+                             sizeof(typename T::value_type);
                          }) {
-        return sizeof(T) + value.size() * sizeof(typename T::value_type);
+        return sizeof(T) + static_cast<std::size_t>(value.size()) * sizeof(typename T::value_type);
     } else {
         return sizeof(T);
     }

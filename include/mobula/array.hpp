@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include <mobula/archive.hpp>
 #include <mobula/error.hpp>
@@ -31,6 +32,20 @@ public:
     static constexpr std::size_t dimensions_max = 8;
 
     Array() = default;
+    Array(const Array&) = default;
+    Array& operator=(const Array&) = default;
+    /// Leaves the other one empty.
+    Array(Array&& other) noexcept
+        : buffer_(std::move(other.buffer_)),
+          shape_(other.shape_),
+          dimensions_(std::exchange(other.dimensions_, 0)) {}
+    Array& operator=(Array&& other) noexcept {
+        buffer_ = std::move(other.buffer_);
+        shape_ = other.shape_;
+        dimensions_ = std::exchange(other.dimensions_, 0);
+        return *this;
+    }
+    ~Array() = default;
 
     /// Elements are not initialised. Throws StoreFull when the store has no room, and BadInput for
     /// a shape of more than 8 dimensions or of more bytes than any memory has.
@@ -145,5 +160,8 @@ private:
     std::array<std::size_t, dimensions_max> shape_{};
     std::size_t dimensions_ = 0;
 };
+
+template <class T>
+inline constexpr bool detail::weighs_itself<Array<T>> = true;
 
 }  // namespace mobula

@@ -41,8 +41,9 @@ public:
         if (coroutine_) coroutine_.destroy();
     }
 
-    /// Runs to the next item; empty at the end. Throws what the coroutine throws.
+    /// Runs to the next item; empty at the end. Throws what the coroutine throws, once.
     [[nodiscard]] std::optional<T> next() {
+        if (!coroutine_ || coroutine_.done()) return std::nullopt;
         coroutine_.promise().item.reset();
         coroutine_.resume();
         if (coroutine_.promise().error) std::rethrow_exception(coroutine_.promise().error);

@@ -57,19 +57,29 @@ using Stored = std::conditional_t<std::is_void_v<T>, Nothing, T>;
 inline Deadline deadline_after(std::optional<std::chrono::nanoseconds> timeout) {
     using Clock = std::chrono::steady_clock;
     if (!timeout) return std::nullopt;
+    const std::chrono::nanoseconds limit = *timeout;  // here, or gcc 12 warns of it where inlined
     const Clock::time_point now = Clock::now();
-    if (*timeout > Clock::time_point::max() - now) return std::nullopt;
-    return now + *timeout;
+    if (limit > Clock::time_point::max() - now) return std::nullopt;
+    return now + limit;
 }
 
 void wait_or_throw(std::span<Cell* const> cells, Deadline deadline);
+
+/// The value where it lies, to be read there.
+template <class T>
+[[nodiscard]] const T* seen_value(Cell& cell) {
+    const auto* value = static_cast<const T*>(cell_value(cell, type_info<T>));
+    // Only what cannot be copied is moved out while others may still look for it.
+    if constexpr (!copyable<T>) refuse_moved_out(cell);
+    return value;
+}
 
 template <class T>
 [[nodiscard]] T take_value(Cell& cell) {
     auto* value = static_cast<Stored<T>*>(cell_value(cell, type_info<Stored<T>>));
     if constexpr (std::is_void_v<T>) {
         return;
-    } else if constexpr (std::is_copy_constructible_v<T>) {
+    } else if constexpr (copyable<T>) {
         return *value;
     } else {
         note_moved_out(cell);
@@ -124,14 +134,13 @@ T get(const Ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = std::
     return detail::take_value<T>(*cell);
 }
 
-/// As get(), without a copy.
+/// As get(), without a copy. Throws Error where a value was moved out.
 template <class T>
     requires(!std::is_void_v<T>)
 View<T> view(const Ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
     detail::Cell* const cell = ref.cell().get();
     detail::wait_or_throw(std::span(&cell, 1), detail::deadline_after(timeout));
-    return View<T>(ref.cell(),
-                   static_cast<const T*>(detail::cell_value(*cell, detail::type_info<T>)));
+    return View<T>(ref.cell(), detail::seen_value<T>(*cell));
 }
 
 namespace detail {
@@ -217,6 +226,14 @@ public:
         for (const Ref<T>& ref : refs) held_.push_back(ref.cell());
         queue_.reset(detail::new_arrivals(cells));
     }
+    Arrivals(Arrivals&&) noexcept = default;
+    Arrivals& operator=(Arrivals&& other) noexcept {
+        Arrivals old(std::move(other));  // drops what this one was, the queue before its objects
+        std::swap(held_, old.held_);
+        std::swap(queue_, old.queue_);
+        return *this;
+    }
+    ~Arrivals() = default;
 
     /// Waits for the next one. Empty when all were given, or at the time limit.
     [[nodiscard]] std::optional<std::size_t> next(
@@ -250,7 +267,7 @@ private:
             detail::drop_arrivals(queue);
         }
     };
-    std::vector<detail::CellPtr> held_;
+    std::vector<detail::CellPtr> held_;  // the queue's waiters lie in the lists of these
     std::unique_ptr<detail::ArrivalQueue, Drop> queue_;
 };
 

@@ -159,6 +159,10 @@ void note_moved_out(Cell& cell) {
     if (Object::of(cell).moved_out.exchange(true)) throw Error(graph::moved_out_words);
 }
 
+void refuse_moved_out(const Cell& cell) {
+    if (Object::of(cell).moved_out.load()) throw Error(graph::moved_out_words);
+}
+
 bool sole_reference(const Cell& cell) noexcept { return graph::is_alone(Object::of(cell)); }
 
 CellPtr new_object(const TypeInfo& type, void*& place) {

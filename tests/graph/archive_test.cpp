@@ -34,6 +34,7 @@
 #include <variant>
 #include <vector>
 
+#include <mobula/array.hpp>
 #include <mobula/error.hpp>
 
 namespace {
@@ -115,7 +116,8 @@ void decode_hostile(std::span<const std::byte> bytes) {
         static_cast<void>(decoded<T>(bytes));
     } catch (const std::exception&) {  // Error, or what cereal has to say
     }
-    constexpr std::size_t per_byte = 2048, besides = 4096;
+    // The last is what elements without a byte may have.
+    constexpr std::size_t per_byte = 2048, besides = 4096 + 65536;
     ASSERT_LE(largest_allocation, per_byte * bytes.size() + besides);
 }
 
@@ -210,6 +212,52 @@ TEST(archive, type_info_does_what_the_type_would) {
     EXPECT_EQ(*reinterpret_cast<std::string*>(place), text);
     EXPECT_EQ(reader.left(), 0U);
     info.destroy(place);
+}
+
+/// Functions whose names mean something else here.
+struct Heavy {
+    double kilograms = 70;
+    [[nodiscard]] double weight() const { return kilograms; }
+};
+struct Described {
+    using value_type = int;
+    std::string text;
+    [[nodiscard]] std::string weight() const { return text; }
+    [[nodiscard]] std::string size() const { return text; }
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(text);
+    }
+};
+TEST(archive, only_containers_are_asked_for_their_size) {
+    const Heavy heavy;
+    EXPECT_EQ(detail::type_info<Heavy>.weight(&heavy), sizeof heavy);
+    const Described described{"text"};
+    EXPECT_EQ(detail::type_info<Described>.weight(&described), sizeof described);
+    const Array<int> array({1000});
+    EXPECT_EQ(detail::type_info<Array<int>>.weight(&array), 4000U);
+}
+
+/// Travels as nothing, and yet is not nothing.
+struct Silent {
+    std::unique_ptr<int> made_here;
+    template <class Archive>
+    void serialize(Archive&) {}
+};
+TEST(archive, elements_without_a_byte_travel) {
+    for (const std::size_t size : {8U, 9U, 65536U}) {
+        const std::vector<std::monostate> nothings(size);
+        EXPECT_EQ(decoded<std::vector<std::monostate>>(encoded(nothings))->size(), size);
+    }
+    EXPECT_EQ(decoded<std::list<Silent>>(encoded(std::list<Silent>(1000)))->size(), 1000U);
+    using Nested = std::vector<std::vector<std::monostate>>;
+    EXPECT_EQ(decoded<Nested>(encoded(Nested(3, std::vector<std::monostate>(20000))))->size(), 3U);
+    // Streams of lengths do not fill the memory.
+    const std::vector<std::byte> too_many = encoded(std::vector<std::monostate>(65537));
+    EXPECT_THROW(static_cast<void>(decoded<std::vector<std::monostate>>(too_many)), Error);
+    const std::vector<std::byte> again_and_again =
+        encoded(Nested(4, std::vector<std::monostate>(20000)));
+    EXPECT_THROW(static_cast<void>(decoded<Nested>(again_and_again)), Error);
 }
 
 TEST(archive, a_reader_names_only_what_there_is) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -342,6 +343,60 @@ void pools(unsigned rank) {
     thrown<BadInput>([] { ActorPool<Worker, int>({}); }, "a pool of no actors");
 }
 
+class Counter {
+public:
+    int count_up() { return ++count_; }
+
+private:
+    int count_ = 0;
+};
+class Titled {
+public:
+    void rename(const std::string& title) { title_ = title; }
+    [[nodiscard]] std::string title() const { return title_; }
+
+private:
+    std::string title_ = "untitled";
+};
+class Ticking {
+public:
+    int tick() { return ++ticks_; }
+
+private:
+    int ticks_ = 100;
+};
+class Heir : public Counter, public Titled, public virtual Ticking {};
+
+/// A base need not lie where the actor begins, nor where it lies in another class.
+void inherited(unsigned rank) {
+    const auto heir = spawn<Heir>(at(rank));
+    const auto titled = spawn<Titled>(at(rank));
+    heir.call<&Titled::rename>("a title that is longer than what fits inside of a string");
+    titled.call<&Titled::rename>("short");
+    check_equal(get(heir.call<&Counter::count_up>()), 1, "what the first base counts");
+    check_equal(get(heir.call<&Heir::tick>()), 101, "what a virtual base counts");
+    check_equal(get(heir.call<&Heir::title>()),
+                "a title that is longer than what fits inside of a string", "the second base's");
+    check_equal(get(titled.call<&Titled::title>()), "short", "the same of an actor of that class");
+}
+
+struct Unconvertible {
+    operator int() const { throw std::runtime_error("no number"); }
+};
+/// Who could not be given a call is still idle.
+void pool_with_a_bad_argument(unsigned rank) {
+    const std::vector<Actor<Worker>> actors{spawn<Worker>(at(rank)), spawn<Worker>(at(rank))};
+    ActorPool<Worker, int> pool(actors);
+    thrown<std::runtime_error>([&] { pool.submit<&Worker::square>(Unconvertible()); },
+                               "an argument that cannot be made");
+    for (int i = 0; i < 2; ++i) pool.submit<&Worker::square>(4);
+    for (int i = 0; i < 2; ++i) check_equal(get(*pool.next()), 16, "what was submitted later");
+    check(!pool.next(), "what could not be submitted has a result");
+    for (const auto& actor : actors) {
+        check_equal(get(actor.call<&Worker::done>()), 1, "what each of the pool has done");
+    }
+}
+
 void many(unsigned rank) {
     std::vector<Actor<Journal>> actors;
     std::vector<Ref<int>> counts;
@@ -370,6 +425,8 @@ int driver(Job& job) {
         pools(rank);
         pool_with_a_busy_one(rank);
         pool_with_dead_ones(rank);
+        pool_with_a_bad_argument(rank);
+        inherited(rank);
     }
     many(job.ranks - 1);
     return 0;

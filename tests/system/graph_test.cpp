@@ -3,6 +3,7 @@
 // Method: chains, diamonds and trees whose tasks are spread over the ranks, with known answers;
 // waits for tasks that go on until they are cancelled, so that "not yet" is certain.
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 #include <set>
 #include <string>
@@ -109,6 +110,39 @@ void waits(unsigned rank) {
     check_equal(waited.done.size(), 10U, "the number done, a failed one among them");
 }
 
+std::atomic<bool> closed{false};
+int until_closed() {
+    while (!closed) mobula::yield();
+    return 1;
+}
+void close_all(bool close) {
+    for (unsigned r = 0; r < ranks(); ++r) {
+        get(remote(
+            on(r), [](bool c) { closed = c; }, close));
+    }
+}
+/// What is left in one that is assigned to is dropped with the objects that only it held.
+void arrivals_made_anew(unsigned rank) {
+    close_all(false);
+    Arrivals order = as_completed(std::vector{put(1), put(2)});
+    check(order.next().has_value(), "as_completed did not give what was there");
+    for (int round = 0; round < 3; ++round) {
+        std::vector<Ref<int>> mine;
+        for (int i = 0; i < 3; ++i) {
+            mine.push_back(get(remote(on(rank), [] { return remote<until_closed>(); })));
+        }
+        for (int i = 0; i < 3; ++i) mine.push_back(put(i));
+        order = as_completed(mine);
+        check(order.next() >= std::size_t{3}, "as_completed, assigned, gave one that is not done");
+    }
+    Arrivals& same = order;
+    order = std::move(same);
+    close_all(true);
+    std::size_t left = 0;
+    while (order.next()) ++left;
+    check_equal(left, 5U, "how many the last one assigned gives after the first");
+}
+
 void arrivals(unsigned rank) {
     std::vector<Ref<int>> refs;
     refs.push_back(remote<forever>(on(rank)));
@@ -149,6 +183,7 @@ int driver(Job& job) {
         chains(rank);
         waits(rank);
         arrivals(rank);
+        arrivals_made_anew(rank);
     }
     shapes();
     // The same inside tasks, on every rank.

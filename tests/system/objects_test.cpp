@@ -7,6 +7,7 @@
 #include <fstream>
 #include <list>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -14,6 +15,7 @@
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -246,6 +248,55 @@ void copied_for_each_task(unsigned reader) {
     get(readers);
 }
 
+void moved_arrays() {
+    Array<std::uint64_t> first = make_array(1, 100), second = make_array(2, 10);
+    const Array<std::uint64_t> made = std::move(first);
+    check_array(made, 1, 100);
+    const auto check_empty = [](const Array<std::uint64_t>& array) {
+        check(array.empty() && array.begin() == array.end() && array.shape().empty(),
+              "an Array that was moved has elements");
+    };
+    check_empty(first);  // NOLINT(bugprone-use-after-move): that is the question
+    first = std::move(second);
+    check_array(first, 2, 10);
+    check_empty(second);  // NOLINT(bugprone-use-after-move)
+    get(remote<check_array>(std::move(first), 2UL, 10UL));
+    check_empty(first);  // NOLINT(bugprone-use-after-move)
+}
+
+using Boxes = std::vector<std::unique_ptr<int>>;
+Boxes boxes(int n) {
+    Boxes made;
+    for (int i = 0; i < n; ++i) made.push_back(std::make_unique<int>(i));
+    return made;
+}
+int sum_of(const Boxes& given) {
+    int sum = 0;
+    for (const auto& box : given) sum += *box;
+    return sum;
+}
+int sum_of_own(Boxes given) { return sum_of(given); }
+/// A vector says that it can be copied, whatever it holds.
+void containers_of_move_only(unsigned rank) {
+    const Ref<Boxes> object = put(boxes(10));
+    check_equal(get(remote<sum_of>(on(rank), object)), 45, "the sum of what boxes hold");
+    check_equal(sum_of(*view(object)), 45, "the sum of what viewed boxes hold");
+    check_equal(sum_of(get(object)), 45, "the sum of what boxes hold that were got");
+    const std::string again = thrown<Error>([&] { get(object); }, "boxes that are got twice");
+    check_contains(again, "moved out already", "why they are not there");
+    check_contains(thrown<Error>([&] { view(object); }, "a view of what was moved out"),
+                   "moved out already", "why it is not there");
+    check_equal(get(remote<sum_of_own>(on(rank), boxes(5))), 10, "the sum of boxes given away");
+    check_equal(get(remote<sum_of_own>(on(rank), remote<boxes>(6))), 15, "the sum of a result");
+    using Deep = std::map<int, std::optional<Boxes>>;
+    const Ref<Deep> deep = remote(on(rank), [] {
+        Deep value;
+        value[3] = boxes(4);
+        return value;
+    });
+    check_equal(sum_of(*get(deep).at(3)), 6, "the sum of boxes deep inside");
+}
+
 int driver(Job& job) {
     const bool mapped = job.arguments.size() > 1 && job.arguments[1] == "mapped";
     for (unsigned maker = 0; maker < job.ranks; ++maker) {
@@ -254,12 +305,14 @@ int driver(Job& job) {
         arrays(maker, reader);
         if (mapped) same_memory(maker, reader);
         containers(maker);
+        containers_of_move_only(maker);
         forms(maker);
         read_only(maker, reader);
         read_only(maker, maker);
         copied_for_each_task(reader);
     }
     many_puts();
+    moved_arrays();
     thrown<BadInput>([] { Array<char>(std::vector<std::size_t>(9, 1)); }, "9 dimensions");
     return 0;
 }

@@ -5,6 +5,7 @@
 // made.
 #include <atomic>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,6 +69,17 @@ long sum_of(const Array<int>& array) {
     long sum = 0;
     for (const int value : array) sum += value;
     return sum;
+}
+
+/// A generator by itself: what it gives once it has ended.
+void after_the_end() {
+    Generator<int> one = from(7, 1);
+    check(one.next() == 7 && !one.next() && !one.next(), "a generator goes on after its end");
+    Generator<int> broken = break_off(0);
+    thrown<std::runtime_error>([&] { static_cast<void>(broken.next()); }, "one that throws");
+    check(!broken.next(), "a generator goes on after it threw");
+    const Generator<int> moved = std::move(broken);
+    check(!broken.next(), "a generator that was moved");  // NOLINT(bugprone-use-after-move)
 }
 
 void in_order(unsigned rank) {
@@ -336,6 +348,7 @@ void killed_methods(unsigned rank) {
 }
 
 int driver(Job& job) {
+    after_the_end();
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         in_order(rank);
         back_pressure(rank);

@@ -39,6 +39,11 @@ std::unique_ptr<int> box(int value) { return std::make_unique<int>(value); }
 int unbox(std::unique_ptr<int> boxed) { return *boxed; }
 int look_into(const std::unique_ptr<int>& boxed) { return *boxed; }
 int take_by_rvalue(std::vector<int>&& values) { return static_cast<int>(values.size()); }
+/// Results that refer to an argument.
+std::vector<int>&& pass_on(std::vector<int>&& values) { return std::move(values); }
+const std::string& longest(const std::string& one, std::string&& other) {
+    return one.size() > other.size() ? one : other;
+}
 int quiet(int a) noexcept { return -a; }
 
 /// A user type with a container inside.
@@ -113,6 +118,11 @@ void move_only(unsigned rank) {
                 "a move-only input by reference");
     check_equal(get(remote<take_by_rvalue>(on(rank), std::vector<int>(5))), 5,
                 "an argument by rvalue reference");
+    check(get(remote<pass_on>(on(rank), std::vector<int>(1000, 3))) == std::vector<int>(1000, 3),
+          "an argument that is given back by rvalue reference");
+    const std::string text(1000, 'l');
+    check_equal(get(remote<longest>(on(rank), "short", text)), text, "an argument given back");
+    check_equal(get(remote<longest>(on(rank), put(text), "short")), text, "an input given back");
     // A value that others still hold is not moved away from them.
     const Ref<std::vector<int>> shared = put(std::vector<int>(6));
     check_equal(get(remote<take_by_rvalue>(on(rank), shared)), 6, "a shared input, taken once");
@@ -128,9 +138,14 @@ void moved_out_twice(unsigned rank) {
                    "moved out already", "the refusal");
     const Ref<std::unique_ptr<int>> made = remote<box>(on(rank), 13);
     check_equal(get(remote<unbox>(on(rank), made)), 13, "a move-only result, given to a task");
+    check_contains(thrown<Error>([&] { view(boxed); }, "a view of what was moved out"),
+                   "moved out already", "the refusal");
     if (rank != mobula::rank()) return;  // another rank is sent a value for each task
     check_contains(
         thrown<TaskError>([&] { get(remote<unbox>(on(rank), made)); }, "the same for a second one"),
+        "moved out already", "the refusal");
+    check_contains(
+        thrown<TaskError>([&] { get(remote<look_into>(on(rank), made)); }, "or to look into"),
         "moved out already", "the refusal");
 }
 

@@ -104,6 +104,8 @@ void unbind_input(Input& input) noexcept;
 /// To be called before the value of a type that cannot be copied is moved out; throws Error the
 /// second time.
 void note_moved_out(Cell& cell);
+/// To be called before such a value is read where it lies; throws Error when it was moved out.
+void refuse_moved_out(const Cell& cell);
 /// Whether this rank holds no other reference to the object than one, so that its value may be
 /// moved out.
 [[nodiscard]] bool sole_reference(const Cell& cell) noexcept;

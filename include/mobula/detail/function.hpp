@@ -66,11 +66,19 @@ public:
     /// What the function gets: a const reference without a copy, or a value of its own, moved
     /// where nobody else can see the difference.
     decltype(auto) take(bool keep) {
+        if constexpr (std::is_lvalue_reference_v<P>) {
+            return static_cast<const D&>(input_.cell == nullptr ? value_
+                                                                : *seen_value<D>(*input_.cell));
+        } else {
+            return take_value_of_own(keep);
+        }
+    }
+
+private:
+    D take_value_of_own([[maybe_unused]] bool keep) {
         D* value = input_.cell == nullptr ? &value_
                                           : static_cast<D*>(cell_value(*input_.cell, type_info<D>));
-        if constexpr (std::is_lvalue_reference_v<P>) {
-            return static_cast<const D&>(*value);
-        } else if constexpr (std::is_copy_constructible_v<D>) {
+        if constexpr (copyable<D>) {
             const bool movable = !keep && (input_.cell == nullptr || sole_reference(*input_.cell));
             return movable ? D(std::move(*value)) : D(*value);
         } else {
@@ -79,7 +87,6 @@ public:
         }
     }
 
-private:
     Input input_;
     union {
         D value_;  // NOLINT(readability-identifier-naming): a private member all the same
@@ -128,7 +135,7 @@ template <class Parameters>
 inline constexpr bool can_repeat = false;
 template <class... P>
 inline constexpr bool can_repeat<std::tuple<P...>> =
-    ((std::is_lvalue_reference_v<P> || std::is_copy_constructible_v<std::remove_cvref_t<P>>)&&...);
+    ((std::is_lvalue_reference_v<P> || copyable<std::remove_cvref_t<P>>)&&...);
 
 /// What the caller of a function with this result holds.
 template <class R>
@@ -200,10 +207,12 @@ struct Erased {
     static void run(Task& task, void* place, void* self) {
         auto& arguments = *static_cast<Arguments*>(place);
         const bool keep = keeps_arguments(task);
-        Results::store(task, [&]() -> decltype(auto) {
-            return arguments.apply([&](auto&... each) -> decltype(auto) {
-                return Call::invoke(self, each.take(keep)...);
-            });
+        // A value, also of what is given by reference: that may refer to an argument, which a value
+        // of its own does not outlive.
+        using Given = std::remove_cvref_t<typename Call::Result>;
+        Results::store(task, [&]() -> Given {
+            return arguments.apply(
+                [&](auto&... each) -> Given { return Call::invoke(self, each.take(keep)...); });
         });
     }
     static void visit(void* place, InputVisitor visitor, void* context) {
@@ -217,23 +226,25 @@ struct Erased {
     static void decode(Reader& reader, void* place) { new (place) Arguments(FromStream{}, reader); }
     static void destroy(void* place) noexcept { static_cast<Arguments*>(place)->~Arguments(); }
 
-    static constexpr FunctionInfo info{[] { return readable_name(typeid(Call).name()); },
-                                       sizeof(Arguments),
-                                       Results::cells,
-                                       Results::stream,
-                                       Results::types.data(),
-                                       &run,
-                                       &visit,
-                                       &encode,
-                                       &decode,
-                                       &destroy,
-                                       Call::actor,
-                                       can_repeat<typename Call::Parameters>,
-                                       std::max<std::size_t>(alignof(Arguments), 16)};
+    static constexpr FunctionInfo info{
+        [] { return readable_name(typeid(typename Call::Named).name()); },
+        sizeof(Arguments),
+        Results::cells,
+        Results::stream,
+        Results::types.data(),
+        &run,
+        &visit,
+        &encode,
+        &decode,
+        &destroy,
+        Call::actor,
+        can_repeat<typename Call::Parameters>,
+        std::max<std::size_t>(alignof(Arguments), 16)};
 };
 
 template <auto function>
 struct FreeCall {
+    using Named = FreeCall;  ///< by which people are told what was called
     using Result = typename Signature<decltype(function)>::Result;
     using Parameters = typename Signature<decltype(function)>::Parameters;
     static constexpr const ActorInfo* actor = nullptr;
@@ -245,6 +256,7 @@ struct FreeCall {
 
 template <class Lambda>
 struct LambdaCall {
+    using Named = LambdaCall;
     using Result = typename Signature<Lambda>::Result;
     using Parameters = typename Signature<Lambda>::Parameters;
     static constexpr const ActorInfo* actor = nullptr;
@@ -257,13 +269,21 @@ struct LambdaCall {
 
 template <auto method>
 struct MethodCall {
+    using Named = MethodCall;
     using S = Signature<decltype(method)>;
     using Result = typename S::Result;
     using Parameters = typename S::Parameters;
     static constexpr const ActorInfo* actor = nullptr;
-    template <class... A>
-    static decltype(auto) invoke(void* self, A&&... arguments) {
-        return (static_cast<typename S::Object*>(self)->*method)(std::forward<A>(arguments)...);
+};
+
+/// A method called on an actor of class A. The class that has the method may be a base of it, and
+/// then need not lie where the actor begins.
+template <class A, auto method>
+struct ActorCall : MethodCall<method> {
+    template <class... Arguments>
+    static decltype(auto) invoke(void* self, Arguments&&... arguments) {
+        typename MethodCall<method>::S::Object& object = *static_cast<A*>(self);
+        return (object.*method)(std::forward<Arguments>(arguments)...);
     }
 };
 
@@ -273,6 +293,7 @@ inline constexpr ActorInfo actor_info{sizeof(A), alignof(A),
 
 template <class A, class... P>
 struct ConstructorCall {
+    using Named = ConstructorCall;
     using Result = void;
     using Parameters = std::tuple<P...>;
     static constexpr const ActorInfo* actor = &actor_info<A>;

@@ -110,4 +110,20 @@ struct Parts<std::unique_ptr<T, D>> : List<Pointee<T>> {};
 template <class T>
 inline constexpr bool has_parts = !std::is_base_of_v<List<>, Parts<T>>;
 
+template <class T>
+consteval bool can_be_copied();
+template <class... P>
+consteval bool all_can_be_copied(List<P...>) {
+    return (can_be_copied<std::remove_cv_t<P>>() && ...);
+}
+/// A container says of itself that it can be copied, also where what it holds cannot. A smart
+/// pointer's copy does not copy what it points at.
+template <class T>
+consteval bool can_be_copied() {
+    return std::is_copy_constructible_v<T> && all_can_be_copied(Parts<T>());
+}
+
+template <class T>
+inline constexpr bool copyable = can_be_copied<T>();
+
 }  // namespace mobula::detail

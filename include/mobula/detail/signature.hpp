@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <tuple>
 #include <type_traits>
@@ -59,10 +60,15 @@ inline constexpr bool is_ref = false;
 template <class T>
 inline constexpr bool is_ref<Ref<T>> = true;
 
+/// Whether a D can be made from an argument of type A.
+template <class D, class A>
+concept Makes = std::convertible_to<A, D> &&
+                (copyable<D> || !std::same_as<std::remove_cvref_t<A>, D> || std::same_as<A, D>);
+
 /// Whether an argument of type A may be given for a parameter of type P.
 template <class P, class A>
 concept Fits = std::same_as<std::remove_cvref_t<A>, Ref<std::remove_cvref_t<P>>> ||
-               std::convertible_to<A, std::remove_cvref_t<P>>;
+               Makes<std::remove_cvref_t<P>, A>;
 
 /// A parameter that a task can be given: by value, by const reference or by rvalue reference.
 template <class P>
@@ -78,6 +84,14 @@ template <class Parameters>
 inline constexpr bool passable = false;
 template <class... P>
 inline constexpr bool passable<std::tuple<P...>> = (Passable<P> && ...);
+
+/// What a parameter refers to has to be there as long as the call's result is made. What is moved
+/// for an rvalue reference goes when the call returns, and a generator only begins then.
+template <class R, class Parameters>
+inline constexpr bool outlived = true;
+template <class T, class... P>
+inline constexpr bool outlived<Generator<T>, std::tuple<P...>> =
+    (!std::is_rvalue_reference_v<P> && ...);
 
 template <class Parameters>
 inline constexpr bool can_travel = false;
@@ -115,7 +129,7 @@ consteval bool check_lambda() {
 }
 
 template <class Method, class A>
-concept MethodOf = Callable<Method> && std::is_base_of_v<typename Signature<Method>::Object, A>;
+concept MethodOf = Callable<Method> && std::derived_from<A, typename Signature<Method>::Object>;
 
 template <class Method, class A>
 consteval bool check_method() {
@@ -136,6 +150,9 @@ consteval bool check_arguments() {
     static_assert(passable<P>,
                   "mobula: a task cannot take a non-const reference: objects are immutable; take "
                   "the value, or a const reference");
+    static_assert(outlived<std::remove_cvref_t<typename S::Result>, P>,
+                  "mobula: a generator cannot take an rvalue reference: it would outlive what that "
+                  "refers to; take the value, or a const reference");
     static_assert(can_travel<P>,
                   "mobula: a parameter of this function cannot travel between ranks; it and what "
                   "it holds must be trivially copyable without addresses, a standard container or "
@@ -147,8 +164,8 @@ consteval bool check_arguments() {
     static_assert(std::tuple_size_v<P> != sizeof...(A) || fits<P, A...>,
                   "mobula: an argument does not fit its parameter: give the parameter's type, what "
                   "converts to it, or a Ref to exactly that type");
-    return passable<P> && can_travel<P> && fits<P, A...> &&
-           result_travels<std::remove_cvref_t<typename S::Result>>;
+    return passable<P> && outlived<std::remove_cvref_t<typename S::Result>, P> && can_travel<P> &&
+           fits<P, A...> && result_travels<std::remove_cvref_t<typename S::Result>>;
 }
 template <class F, class... A>
 consteval bool check_call() {
