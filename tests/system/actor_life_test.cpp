@@ -151,9 +151,12 @@ void graceful(unsigned rank) {
         guest.call<&Guest::meet>(remote([] { return 1; }));
         // The handle goes while the calls are under way; they are made all the same.
     }
+    // Not there yet looks like gone, so the calls first.
+    const auto calls = [] { return Guest::calls.load(); };
+    await([&] { return get(remote(on(rank), calls)) >= before + 100; },
+          "the calls made before the last handle went");
     gone(rank, "its last handle went");
-    check_equal(get(remote(on(rank), [] { return Guest::calls.load(); })), before + 100,
-                "the calls made before the last handle went");
+    check_equal(get(remote(on(rank), calls)), before + 100, "the number of those calls");
     std::optional<Ref<Actor<Guest>>> travelled;
     {
         auto guest = spawn<Guest>(at(rank), 8);
@@ -168,7 +171,10 @@ void graceful(unsigned rank) {
     }
     gone(rank, "an object that kept it went");
     // Ends while nobody ever called it.
-    { const auto unused = spawn<Guest>(at(rank), 1); }
+    {
+        const auto unused = spawn<Guest>(at(rank), 1);
+        get(unused.ready());
+    }
     gone(rank, "nobody called it");
 }
 
