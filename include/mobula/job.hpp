@@ -37,7 +37,7 @@ struct Statistics {
 
 /// Runs the engine on every rank of the job, and `driver` on rank 0 like a task; returns when the
 /// job is over. The return value of main: on rank 0 the driver's, 1 after an exception, 2 after
-/// BadInput; elsewhere 0, or 1 when a rank died. Call it once, from main.
+/// BadInput; elsewhere 0, 1 when a rank died, or 2 for bad settings. Call it once, from main.
 int run(int argc, char** argv, int (*driver)(Job&));
 
 /// The calling rank, 0 .. ranks()-1; rank 0 runs the driver.

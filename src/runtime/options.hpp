@@ -59,7 +59,7 @@ struct Options {
     /// Bytes that may wait in this rank's memory for one other rank before submission slows down.
     std::size_t backlog_bytes = std::size_t{64} << 20U;
     /// Tasks that this rank has submitted, or got from others, and that are not over: beyond it
-    /// submission waits. Each takes some 200 bytes and its arguments.
+    /// submission waits. Each takes up to 256 bytes beyond its arguments.
     std::size_t pending_max = 8'000'000;
     /// Milliseconds between signs of life.
     std::int64_t heartbeat_ms = 200;
