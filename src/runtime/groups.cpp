@@ -72,7 +72,7 @@ void Groups::reserve_next(std::uint64_t id) {
         if (found == groups_.end()) return;
         const Group& group = found->second;
         rank = group.bundles[group.held].rank;
-        for (std::size_t i = group.held; i < group.end_of_rank(); ++i) {
+        for (std::size_t i = group.held, end = group.end_of_rank(); i < end; ++i) {
             bundles.push_back({group.bundles[i].number, group.bundles[i].amounts});
         }
     }
