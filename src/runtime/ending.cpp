@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "base/fatal_signals.hpp"
 #include "base/log.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/signals.hpp"
@@ -59,7 +60,9 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
         };
     }
     watch_signals();
+    fatal::install();
     team.run(first);
+    fatal::uninstall();
     unwatch_signals();
     drain();
     return code_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/fatal_signals.hpp"
 #include "worker/worker.hpp"
 
 namespace mobula::worker {
@@ -30,14 +31,19 @@ Team::Team(const Settings& settings, Delegate& delegate)
 Team::~Team() = default;
 
 void Team::run(const std::function<void()>& first) {
-    communication_ = std::thread([this] { communicate(); });
+    communication_ = std::thread([this] {
+        const fatal::AlternateStack for_signals;
+        communicate();
+    });
     std::vector<std::thread> threads;
     for (std::size_t i = 1; i < workers_.size(); ++i) {
         threads.emplace_back([this, i] {
+            const fatal::AlternateStack for_signals;
             this_worker = workers_[i].get();
             workers_[i]->run({});
         });
     }
+    const fatal::AlternateStack for_signals;
     this_worker = workers_[0].get();
     workers_[0]->run(first);
     this_worker = nullptr;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A signal that ends the process is told before, also where the thread's own stack is full, and
+// ends it as it would have done. Each case runs in a process of its own.
+
+#include <gtest/gtest.h>
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <thread>
+
+#include "base/fatal_signals.hpp"
+
+namespace mobula::fatal {
+namespace {
+
+using testing::ExitedWithCode;
+using testing::KilledBySignal;
+
+void without_core() {
+    const rlimit none{0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+}
+
+void touch_nothing() {
+    without_core();
+    volatile int* volatile nowhere = nullptr;
+    *nowhere = 1;
+}
+
+/// Uses up any stack.
+int deep(int n) {  // NOLINT(misc-no-recursion)
+    volatile char room[1000];
+    room[0] = static_cast<char>(n);
+    return n < 0 ? 0 : deep(n + 1) + room[0];
+}
+
+TEST(FatalSignals, SayTheirNameAndEndTheProcess) {
+    const auto fault = [] {
+        install();
+        touch_nothing();
+    };
+    EXPECT_EXIT(fault(), KilledBySignal(SIGSEGV), "^mobula: signal 11 \\(Segmentation fault\\)\n");
+    const auto abort = [] {
+        without_core();
+        install();
+        std::abort();
+    };
+    EXPECT_EXIT(abort(), KilledBySignal(SIGABRT), "mobula: signal 6 \\(Aborted\\)\n");
+    const auto sent = [] {
+        without_core();
+        install();
+        raise(SIGBUS);
+    };
+    EXPECT_EXIT(sent(), KilledBySignal(SIGBUS), "mobula: signal 7 \\(Bus error\\)\n");
+}
+
+TEST(FatalSignals, AreToldByHooksInTheirOrderOnce) {
+    const auto fault = [] {
+        const Hook first = [](Event& event) noexcept { event.text.add(", one"); };
+        const Hook second = [](Event& event) noexcept { event.text.add(", two"); };
+        add_hook(first);
+        add_hook(second);
+        add_hook(first);
+        install();
+        touch_nothing();
+    };
+    EXPECT_EXIT(fault(), KilledBySignal(SIGSEGV), "fault\\), one, two\n");
+    const auto quiet = [] {
+        add_hook([](Event& event) noexcept { event.said = true; });
+        install();
+        touch_nothing();
+    };
+    EXPECT_EXIT(quiet(), KilledBySignal(SIGSEGV), "^$");
+}
+
+TEST(FatalSignals, OfAHookEndTheProcessToo) {
+    const auto fault = [] {
+        add_hook([](Event&) noexcept { touch_nothing(); });
+        install();
+        raise(SIGFPE);
+    };
+    EXPECT_EXIT(fault(), KilledBySignal(SIGSEGV), "");
+}
+
+TEST(FatalSignals, AreToldWhereTheStackIsFull) {
+    const auto fault = [] {
+        without_core();
+        install();
+        std::thread([] {
+            const AlternateStack stack;
+            std::exit(deep(0) + 1);
+        }).join();
+    };
+    EXPECT_EXIT(fault(), KilledBySignal(SIGSEGV), "mobula: signal 11");
+}
+
+TEST(FatalSignals, StayWithAHandlerOfTheProgram) {
+    const auto own = [] {
+        struct sigaction action {};
+        action.sa_handler = [](int) { _exit(7); };
+        sigaction(SIGSEGV, &action, nullptr);
+        install();
+        touch_nothing();
+    };
+    EXPECT_EXIT(own(), ExitedWithCode(7), "^$");
+}
+
+TEST(FatalSignals, AreGivenBack) {
+    const auto fault = [] {
+        install();
+        uninstall();
+        touch_nothing();
+    };
+    EXPECT_EXIT(fault(), KilledBySignal(SIGSEGV), "^$");
+}
+
+}  // namespace
+}  // namespace mobula::fatal
