@@ -100,7 +100,7 @@ Actor<A> spawn_actor(const ActorOptions& options, Arguments&&... arguments) {
                   "must be trivially copyable without addresses, a standard container or have a "
                   "cereal serialize and a default constructor");
     if constexpr (can_travel<typename Call::Parameters>) {
-        Task& task = make_task<Call>(std::forward<Arguments>(arguments)...);
+        Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
         return Actor<A>(detail::spawn(task, options));
     } else {
         return {};
@@ -187,7 +187,7 @@ public:
 
 private:
     void collect() {
-        const std::size_t which = when_any(running_);
+        const std::size_t which = mobula::when_any(running_);
         const auto at = static_cast<std::ptrdiff_t>(which);
         if (!detail::actor_died(*running_[which].cell())) idle_.push_back(by_[which]);
         finished_.push_back(std::move(running_[which]));

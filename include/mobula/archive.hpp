@@ -313,10 +313,12 @@ template <Value T>
 inline constexpr TypeInfo type_info{
     sizeof(T),
     alignof(T),
-    [](const void* value) noexcept { return weight_of(*static_cast<const T*>(value)); },
+    [](const void* value) noexcept { return detail::weight_of(*static_cast<const T*>(value)); },
     [](void* value) noexcept { static_cast<T*>(value)->~T(); },
-    [](const void* value, Writer& writer) { encode(writer, *static_cast<const T*>(value)); },
-    [](Reader& reader, void* place) { decode<T>(reader, place); },
+    [](const void* value, Writer& writer) {
+        detail::encode(writer, *static_cast<const T*>(value));
+    },
+    [](Reader& reader, void* place) { detail::decode<T>(reader, place); },
     Plain<T>};
 
 }  // namespace mobula::detail

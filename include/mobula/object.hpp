@@ -173,7 +173,7 @@ auto get(std::span<const Ref<T>> refs,
 template <class T>
 auto get(const std::vector<Ref<T>>& refs,
          std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
-    return get(std::span<const Ref<T>>(refs), timeout);
+    return mobula::get(std::span<const Ref<T>>(refs), timeout);
 }
 
 /// The values of several refs of different types (none of them void).
@@ -212,7 +212,7 @@ Waited wait(std::span<const Ref<T>> refs, std::size_t count = 1,
 template <class T>
 Waited wait(const std::vector<Ref<T>>& refs, std::size_t count = 1,
             std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
-    return wait(std::span<const Ref<T>>(refs), count, timeout);
+    return mobula::wait(std::span<const Ref<T>>(refs), count, timeout);
 }
 
 /// Gives the positions of the refs one by one, in the order in which they become done; each costs
@@ -282,7 +282,7 @@ template <class T>
 std::size_t when_any(const std::vector<Ref<T>>& refs,
                      std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
     if (refs.empty()) throw BadInput("when_any: there are no objects to wait for");
-    const Waited waited = wait(refs, 1, timeout);
+    const Waited waited = mobula::wait(refs, 1, timeout);
     if (waited.done.empty()) throw Timeout("when_any: none of the objects became ready in time");
     return waited.done.front();
 }

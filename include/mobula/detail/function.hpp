@@ -328,7 +328,7 @@ Task& make_task(A&&... arguments) {
 
 template <class Call, class... A>
 auto submit_call(const TaskOptions* options, A&&... arguments) {
-    Task& task = make_task<Call>(std::forward<A>(arguments)...);
+    Task& task = detail::make_task<Call>(std::forward<A>(arguments)...);
     auto refs = Outcome<typename Call::Result>::refs(task);
     submit(task, options);
     return refs;
