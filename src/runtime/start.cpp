@@ -17,6 +17,7 @@
 
 #include "base/log.hpp"
 #include "native/devices.hpp"
+#include "native/file.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/introduce.hpp"
 #include "runtime/output.hpp"
@@ -96,7 +97,7 @@ double patience(const std::vector<runtime::Peer>& peers) {
 
 int call_driver(int (*driver)(Job&), Job& job, std::string& reason) {
     try {
-        return driver(job);
+        return runtime::exit_status(driver(job));
     } catch (const BadInput& error) {
         reason = error.what();
         std::fprintf(stderr, "%s\n", error.what());
@@ -187,6 +188,9 @@ int run(int argc, char** argv, int (*driver)(Job&)) {
     }
     if (options.help_wanted) return runtime::answer_at_start(Options::help());
     const std::string status_file = options.status_file;
+    if (const std::string why = native::why_not_replaceable(status_file); !why.empty()) {
+        return runtime::refuse_to_start("the status file: " + why + " (MOBULA_STATUS_FILE)");
+    }
     try {
         return run_engine(options, argc, argv, driver);
     } catch (const BadInput& error) {

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "native/file.hpp"
 #include "native/launcher.hpp"
 #include "transport/cluster.hpp"
 
@@ -17,17 +18,10 @@ namespace mobula::runtime {
 
 void write_status(const std::string& file, int code, const std::string& reason) noexcept {
     if (file.empty()) return;
-    const std::string temporary = file + ".part";
-    std::FILE* const out = std::fopen(temporary.c_str(), "w");
-    if (out == nullptr) {
-        std::fprintf(stderr, "mobula: cannot write the status file %s\n", file.c_str());
-        return;
-    }
-    // As the kernel has it: of -1 a shell sees 255.
-    std::fprintf(out, "exit %d\n", code & 0xff);
-    if (!reason.empty()) std::fprintf(out, "reason %s\n", reason.c_str());
-    std::fclose(out);
-    std::rename(temporary.c_str(), file.c_str());
+    std::string text = "exit " + std::to_string(exit_status(code)) + "\n";
+    if (!reason.empty()) text += "reason " + reason + "\n";
+    const std::string why = native::replace_file(file, text);
+    if (!why.empty()) std::fprintf(stderr, "mobula: the status file: %s\n", why.c_str());
 }
 
 namespace {
@@ -47,7 +41,8 @@ int refuse_to_start(const std::string& sentence) noexcept {
         if (file.empty() || ::access(file.c_str(), F_OK) == 0) return bad_input;
     }
     std::fprintf(stderr, "mobula: %s\n", sentence.c_str());
-    write_status(file, bad_input, sentence);
+    // A file that is left alone was named by the sentence, or will be by the next start.
+    if (native::why_not_replaceable(file).empty()) write_status(file, bad_input, sentence);
     return bad_input;
 }
 

@@ -115,6 +115,7 @@ def bad_input():
         ('--data', str(cut)): 't10k-images-idx3-ubyte.gz is truncated',
         ('--resume', str(other)): 'other.h5',
         ('--resume', str(nothing)): 'there is no checkpoint',
+        ('--resume', ''): '--resume: an empty name',
         ('--actors', '0'): '--actors',
         ('--rounds', 'many'): 'many',
         ('--output', str(other)): 'other.h5',

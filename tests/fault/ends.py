@@ -45,13 +45,16 @@ def name_of(pid):
 class Job:
     """One run of the program under mpirun, in folders of its own."""
 
-    def __init__(self, way, ranks, program, recover=True, variables=()):
+    def __init__(self, way, ranks, program, recover=True, variables=(), device=False):
         base = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix='mobula-ends.', dir=base))
         self.temporary = self.scratch / 'tmp'
         self.temporary.mkdir()
         self.mark = f'OMPI_MCA_btl_vader_backing_directory={self.scratch}'
         self.status_file = self.scratch / 'status'
+        self.device = self.scratch / 'device'
+        if device:
+            os.mkfifo(self.device)
         self.segments_before = set(os.listdir('/dev/shm'))
         name, value = self.mark.split('=')
         environment = dict(os.environ, **{name: value},
@@ -59,8 +62,8 @@ class Job:
                            OMPI_MCA_plm_rsh_agent='/bin/true',
                            OMPI_MCA_orte_tmpdir_base=str(self.scratch),
                            TMPDIR=str(self.temporary), TERM='dumb',
-                           MOBULA_STATUS_FILE=str(self.status_file), MOBULA_WORKERS='1',
-                           **dict(variables))
+                           MOBULA_STATUS_FILE=str(self.device if device else self.status_file),
+                           MOBULA_WORKERS='1', **dict(variables))
         command = ['mpirun', '--oversubscribe', '--bind-to', 'none', '-n', str(ranks)]
         if recover:
             command.append('--enable-recovery')
@@ -254,6 +257,22 @@ def code(job, ranks):
     job.check_code(3)
 
 
+def code_256(job, ranks):
+    """What the system would keep of the driver's code is 0."""
+    job.wait_until_gone(READY_SECONDS)
+    job.check_status(1)
+    job.check_code(1)
+
+
+def status_device(job, ranks):
+    """The status file is a pipe, which stays one."""
+    job.wait_until_gone(READY_SECONDS)
+    job.check_code(2)
+    job.check_said_once('the status file: .* is a device or pipe')
+    if not job.device.is_fifo() or job.ready.is_set():
+        job.fail('ran, or replaced its status file')
+
+
 def leave(job, ranks):
     """The driver returns while tasks run, wait and are queued everywhere."""
     job.wait_until_ready()
@@ -347,6 +366,8 @@ WAYS = {
     throw: (['throw'], {}, False),
     bad: (['bad'], {}, False),
     code: (['code', '3'], {}, False),
+    code_256: (['code', '256'], {}, False),
+    status_device: (['leave'], {}, False),
     leave: (['leave'], {}, False),
     deaf: (['deaf'], {'MOBULA_EXIT_WAIT_S': '2'}, False),
     circle: (['circle'], {'MOBULA_STALL_SECONDS': '1', 'MOBULA_STALL_ABORT': 'yes'}, False),
@@ -372,7 +393,7 @@ def main():
         script = f'[ $OMPI_COMM_WORLD_RANK -lt {ranks - 1} ] || export MOBULA_WORKRES=2; exec "$@"'
         program, arguments = 'sh', ['-c', script, 'sh', program, *arguments]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    job = Job(arguments, ranks, program, dies, variables)
+    job = Job(arguments, ranks, program, dies, variables, device=way is status_device)
     try:
         way(job, ranks)
         if dies:

@@ -11,8 +11,9 @@
 
 #include <mobula/error.hpp>
 
-// The one header outside <mobula/...> that this program uses: the owner of HDF5 handles is no part
-// of the engine, and a second one for programs would be the same again.
+// The headers outside <mobula/...> that this program uses: the owner of HDF5 handles and the writer
+// of files are no part of the engine, and second ones for programs would be the same again.
+#include "native/file.hpp"
 #include "native/hdf5.hpp"
 
 #include "apps/weight_averaging/parameters.hpp"
@@ -143,7 +144,10 @@ public:
         if (!path_.empty()) std::filesystem::remove(path_, ignored);
     }
     [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+    /// Replaces a regular file only.
     void rename_to(const std::filesystem::path& name) {
+        const std::string why = mobula::native::why_not_replaceable(name.string());
+        if (!why.empty()) throw mobula::Error("the checkpoint " + why);
         std::filesystem::rename(path_, name);
         path_.clear();
     }
@@ -169,7 +173,8 @@ void write_checkpoint(const std::filesystem::path& path, const Checkpoint& check
 }
 
 Checkpoint read_checkpoint(const std::filesystem::path& path) {
-    if (!std::filesystem::is_regular_file(path)) {
+    std::error_code error;  // such as a link that leads to itself
+    if (!std::filesystem::is_regular_file(path, error)) {
         throw mobula::BadInput("there is no checkpoint " + path.string());
     }
     try {

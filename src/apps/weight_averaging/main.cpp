@@ -14,6 +14,8 @@
 
 #include <mobula/mobula.hpp>
 
+#include "native/file.hpp"
+
 #include "apps/weight_averaging/checkpoint.hpp"
 #include "apps/weight_averaging/curve.hpp"
 #include "apps/weight_averaging/network.hpp"
@@ -24,6 +26,11 @@
 namespace {
 
 using namespace weight_averaging;
+
+/// The weights (".h5") or the learning curve (".svg").
+std::string output_of(const Settings& settings, const char* kind) {
+    return (settings.output / (settings.serial ? "serial" : "averaged")).string() + kind;
+}
 
 /// Everything that can be wrong with the user's input is found here, before anything starts.
 Checkpoint prepare(const Settings& settings, const mobula::Job& job) {
@@ -48,6 +55,10 @@ Checkpoint prepare(const Settings& settings, const mobula::Job& job) {
         throw mobula::BadInput("the output folder " + settings.output.string() +
                                " cannot be made or written to");
     }
+    for (const char* const kind : {".h5", ".svg"}) {
+        const std::string why = mobula::native::why_not_replaceable(output_of(settings, kind));
+        if (!why.empty()) throw mobula::BadInput("the output " + why);
+    }
     if (!settings.serial) {
         std::vector<mobula::Ref<std::string>> loaded;
         for (unsigned rank = 1; rank < job.ranks; ++rank) {
@@ -61,15 +72,6 @@ Checkpoint prepare(const Settings& settings, const mobula::Job& job) {
     return state;
 }
 
-void write_text(const std::filesystem::path& path, const std::string& text) {
-    std::FILE* file = std::fopen(path.c_str(), "w");
-    const bool written =
-        file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-    if ((file != nullptr && std::fclose(file) != 0) || !written) {
-        throw mobula::Error("cannot write " + path.string());
-    }
-}
-
 int driver(mobula::Job& job) {
     const CommandLine line = parse(job.arguments);
     if (!line.help.empty()) {
@@ -79,9 +81,8 @@ int driver(mobula::Job& job) {
     const Settings& settings = line.settings;
     Checkpoint state = prepare(settings, job);
 
-    const std::filesystem::path base = settings.output / (settings.serial ? "serial" : "averaged");
-    const std::filesystem::path weights_path = base.string() + ".h5";
-    const std::filesystem::path picture_path = base.string() + ".svg";
+    const std::string weights_path = output_of(settings, ".h5");
+    const std::string picture_path = output_of(settings, ".svg");
     const Save save = [&](const Checkpoint& after) { write_checkpoint(weights_path, after); };
     const Outcome outcome =
         settings.serial ? run_serial(settings, state, save) : run_averaged(settings, state, save);
@@ -92,9 +93,11 @@ int driver(mobula::Job& job) {
         settings.serial ? std::string("Fashion-MNIST: one thread, no averaging")
                         : fmt::format("Fashion-MNIST: {} actors, averaged after every {} steps",
                                       actors, settings.steps);
-    write_text(picture_path, curve_svg(state.curve, title));
-    fmt::print("\n{}\nweights: {}\nlearning curve: {}\n", curve_table(state.curve),
-               weights_path.string(), picture_path.string());
+    const std::string why =
+        mobula::native::replace_file(picture_path, curve_svg(state.curve, title));
+    if (!why.empty()) throw mobula::Error("the learning curve: " + why);
+    fmt::print("\n{}\nweights: {}\nlearning curve: {}\n", curve_table(state.curve), weights_path,
+               picture_path);
     fmt::print("test accuracy {:.2f} %, {:.0f} images/s, {} images, {} actors, {} ranks\n",
                state.accuracy * 100, static_cast<double>(outcome.images) / outcome.seconds,
                outcome.images, actors, ranks);

@@ -76,8 +76,9 @@ CommandLine parse(const std::vector<std::string>& arguments) {
     app.add_option("--data", s.data, "Folder of the four IDX files");
     app.add_option("--output", s.output,
                    "Folder for the weights (HDF5) and the learning curve (SVG)");
-    app.add_option("--resume", s.resume, "Go on from the weights of an earlier run")
-        ->always_capture_default(false);
+    const CLI::Option* const resume =
+        app.add_option("--resume", s.resume, "Go on from the weights of an earlier run")
+            ->always_capture_default(false);
     app.add_flag("--serial", s.serial,
                  "The same network and number of images in one thread, without averaging");
 
@@ -91,6 +92,9 @@ CommandLine parse(const std::vector<std::string>& arguments) {
         throw mobula::BadInput(error.what());
     }
     s.outer.kind = outers.at(outer);
+    if (resume->count() > 0 && s.resume.empty()) {
+        throw mobula::BadInput("--resume: an empty name is no checkpoint; it must be a file");
+    }
     if (s.serial && !s.resume.empty()) {
         throw mobula::BadInput("--serial does not go on from a checkpoint: --resume has no use");
     }
