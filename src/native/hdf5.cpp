@@ -5,13 +5,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <exception>
 
 namespace mobula::native {
 namespace {
 
 static_assert(std::same_as<hid_t, Hdf5Handle::Id>);
 
-/// Keeps HDF5 from printing its error stack while it lives; the setting is one per thread.
+/// Keeps HDF5 from printing its error stack while it lives; the setting is one per thread. It stays
+/// so after an error: of a damaged file the library may be unable to close something, which it
+/// would print as the process ends.
 class Silence {
 public:
     Silence() noexcept {
@@ -20,9 +23,14 @@ public:
     }
     Silence(const Silence&) = delete;
     Silence& operator=(const Silence&) = delete;
-    ~Silence() { H5Eset_auto2(H5E_DEFAULT, print_, context_); }
+    ~Silence() {
+        if (std::uncaught_exceptions() == exceptions_) {
+            H5Eset_auto2(H5E_DEFAULT, print_, context_);
+        }
+    }
 
 private:
+    int exceptions_ = std::uncaught_exceptions();
     H5E_auto2_t print_ = nullptr;
     void* context_ = nullptr;
 };
@@ -55,6 +63,12 @@ std::vector<hsize_t> extents(std::span<const std::size_t> shape) {
 }
 
 }  // namespace
+
+/// A damaged file fails here once more, after what used it has told why.
+void Hdf5Handle::close() noexcept {
+    const Silence silence;
+    close_(id_);
+}
 
 Hdf5File Hdf5File::create(const std::filesystem::path& path) {
     const Silence silence;

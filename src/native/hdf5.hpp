@@ -43,11 +43,13 @@ public:
         return *this;
     }
     ~Hdf5Handle() {
-        if (id_ >= 0) close_(id_);
+        if (id_ >= 0) close();
     }
     [[nodiscard]] Id get() const noexcept { return id_; }
 
 private:
+    void close() noexcept;
+
     Id id_ = -1;
     Close close_ = nullptr;
 };

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdlib>
 #include <limits>
 
 #include "apps/weight_averaging/parameters.hpp"
@@ -99,6 +100,15 @@ TEST(CheckpointTest, AFailedWriteLeavesTheOldFile) {
     EXPECT_ANY_THROW(wa::write_checkpoint(folder / "no folder" / "weights.h5", example()));
 }
 
+TEST(CheckpointTest, LeavesALinkAlone) {
+    const TemporaryFolder folder;
+    std::filesystem::create_symlink(folder / "target", folder / "weights.h5");
+    EXPECT_THROW(wa::write_checkpoint(folder / "weights.h5", example()), mobula::Error);
+    EXPECT_TRUE(std::filesystem::is_symlink(folder / "weights.h5"));
+    const std::filesystem::directory_iterator files(folder.path());
+    EXPECT_EQ(std::distance(begin(files), end(files)), 1);
+}
+
 TEST(CheckpointTest, RefusesAnotherNetwork) {
     const TemporaryFolder folder;
     write_other(folder / "other.h5", "conv1.weight", {16, 1, 3, 3});
@@ -142,8 +152,26 @@ TEST(CheckpointTest, RefusesWhatIsNoCheckpoint) {
     const TemporaryFolder folder;
     EXPECT_THAT(refusal(folder / "nothing.h5"), HasSubstr("there is no checkpoint"));
     EXPECT_THAT(refusal(folder.path()), HasSubstr("there is no checkpoint"));
+    std::filesystem::create_symlink("loop.h5", folder / "loop.h5");
+    EXPECT_THAT(refusal(folder / "loop.h5"), HasSubstr("there is no checkpoint"));
     write_bytes(folder / "text.h5", "once upon a time");
     EXPECT_THAT(refusal(folder / "text.h5"), HasSubstr("no HDF5 file"));
+}
+
+// HDF5 prints some damage once more as the process ends, of what it could not close.
+TEST(CheckpointDeathTest, SaysNothingBesidesTheSentence) {
+    const TemporaryFolder folder;
+    wa::write_checkpoint(folder / "weights.h5", example());
+    std::string bytes = read_bytes(folder / "weights.h5");
+    bytes[1843] = static_cast<char>(bytes[1843] ^ 4);  // in the header of the first dataset
+    write_bytes(folder / "weights.h5", bytes);
+    ASSERT_THAT(refusal(folder / "weights.h5"), HasSubstr("cannot be used: HDF5 cannot open"));
+    EXPECT_EXIT(
+        {
+            static_cast<void>(refusal(folder / "weights.h5"));
+            std::exit(0);
+        },
+        testing::ExitedWithCode(0), "^$");
 }
 
 // Damage inside HDF5's own tables is left out: the library is known to fall over some of it.
