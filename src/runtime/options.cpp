@@ -111,6 +111,22 @@ constexpr std::array<std::string_view, 4> verb_words{"", "map", "get", "push"};
 
 // ---- names ----
 
+/// What was given, on one line whatever is in it.
+std::string on_one_line(std::string_view given) {
+    std::string text;
+    for (const char c : given) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '\n') {
+            text += "\\n";
+        } else if (byte < 0x20 || byte == 0x7f) {
+            text += fmt::format("\\x{:02x}", byte);
+        } else {
+            text += c;
+        }
+    }
+    return text;
+}
+
 std::string with(std::string_view prefix, std::string_view name, char from, char to, bool upper) {
     std::string text(prefix);
     for (const char c : name) {
@@ -139,7 +155,7 @@ const Row* find(std::string_view name, std::string (*spell)(const Row&)) {
     const std::string_view near = nearest_name(name.substr(prefix.size()), names);
     const std::string advice =
         near.empty() ? "--mobula-help lists all" : fmt::format("did you mean {}{}?", prefix, near);
-    throw BadInput(fmt::format("unknown {} {}; {}", what, name, advice));
+    throw BadInput(fmt::format("unknown {} {}; {}", what, on_one_line(name), advice));
 }
 
 // ---- printing ----
@@ -212,8 +228,8 @@ struct Given {
     std::string name, value;
 
     [[noreturn]] void refuse(const Row& row) const {
-        throw BadInput(
-            fmt::format("{}={} is not allowed; it must be {}", name, value, allowed(row)));
+        throw BadInput(fmt::format("{}={} is not allowed; it must be {}", name, on_one_line(value),
+                                   allowed(row)));
     }
 };
 
@@ -256,11 +272,12 @@ Resources read_amounts(const Row& row, const Given& given) {
         if (!amount || *amount < 0) given.refuse(row);
         if (name == "cpus" || name == "gpus") {
             throw BadInput(fmt::format("{}={} is not allowed; {} are set by MOBULA_{}", given.name,
-                                       given.value, name, name == "cpus" ? "WORKERS" : "GPUS"));
+                                       on_one_line(given.value), name,
+                                       name == "cpus" ? "WORKERS" : "GPUS"));
         }
         if (!resources.emplace(name, *amount).second) {
             throw BadInput(fmt::format("{}={} is not allowed; it gives {} twice", given.name,
-                                       given.value, name));
+                                       on_one_line(given.value), on_one_line(name)));
         }
     }
     return resources;

@@ -56,6 +56,15 @@ TEST(Options, EnvironmentThenCommandLine) {
     EXPECT_THAT(options.effective(), HasSubstr("spin_us = auto (default)\n"));
 }
 
+TEST(Options, RefusesOnOneLine) {
+    for (const std::string& sentence :
+         {refusal({"MOBULA_WORKERS=two\nlines"}), refusal({"MOBULA_RESOURCES=a=1,cpus=1\n"}),
+          refusal({"MOBULA_RESOURCES=a\n=1,a\n=1"}), refusal({}, {"--mobula-x\ty\n=1"})}) {
+        EXPECT_EQ(sentence.find_first_of("\n\t"), std::string::npos) << sentence;
+    }
+    EXPECT_THAT(refusal({"MOBULA_WORKERS=two\nlines"}), HasSubstr("MOBULA_WORKERS=two\\nlines is"));
+}
+
 TEST(Options, TakesOnlyItsOwnArguments) {
     std::vector<std::string> arguments{
         "program", "--mobula-verb=push", "a", "--mobula-workers=2", "-n", "--", "--mobula-typo"};
