@@ -28,11 +28,20 @@ mpirun_line() {
     fi
 }
 
+# So many ranks share a CPU at most; more are a slip of the finger, and would take the machine down.
+readonly ranks_per_cpu_max=64
+refuse_too_many() {
+    local limit=$(($1 * ranks_per_cpu_max))
+    ((ranks <= limit)) || refuse "-n $ranks is more than the $limit ranks ($ranks_per_cpu_max per \
+CPU) that $2 may have"
+}
+
 # On this machine: every rank gets CPUs of its own, if there are enough.
 map_to_cpus() {
     local cpus
     cpus=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)  # which else would speak of threads
     ranks=${ranks:-$((cpus < 4 ? cpus : 4))}
+    refuse_too_many "$cpus" 'this machine'
     launch+=(-n "$ranks")
     if ((ranks <= cpus)); then
         launch+=(--use-hwthread-cpus --map-by "slot:PE=$((cpus / ranks))" --bind-to hwthread)
@@ -123,6 +132,7 @@ share_allocation() {
         node_count=$((ranks < node_count ? ranks : node_count))
         per_node=$(((ranks + node_count - 1) / node_count))
     fi
+    refuse_too_many "$(($(cpus_per_node) * node_count))" 'this allocation'
     cpus_each=$(($(cpus_per_node) / per_node))
     if [[ ${SLURM_JOB_CPUS_PER_NODE:-} == *,* && -z ${SLURM_HET_SIZE:-} ]]; then
         echo "slurm/run: the job's nodes have unlike numbers of CPUs ($SLURM_JOB_CPUS_PER_NODE);" \

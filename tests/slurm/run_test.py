@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 RUN, PROBE = sys.argv[1:3]
 CPUS = len(os.sched_getaffinity(0))
@@ -47,6 +48,37 @@ def refuses():
     built = {'MOBULA_BUILD_DIR': str(pathlib.Path(PROBE).parents[2])}
     code, out, err = run('--dry-run', 'fish', environment=built)
     assert code == 2 and not out and 'there is no program fish' in err, (code, out, err)
+
+
+def refuses_too_many_ranks():
+    code, out, err = run('-n', '100000', PROBE)
+    assert code == 2 and not out and len(err.splitlines()) == 1, (code, out, err)
+    assert f'-n 100000 is more than the {64 * CPUS} ranks' in err, err
+    code, _, err = run('--dry-run', '-n', '769', PROBE, environment=ALLOCATION)
+    assert code == 2 and '769 is more than the 768 ranks' in err, (code, err)
+    assert run('--dry-run', '-n', '768', PROBE, environment=ALLOCATION)[0] == 0
+
+
+def refuses_what_does_not_run():
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder)
+        (path / 'loop').symlink_to('loop')
+        (path / 'garbage').write_bytes(b'\x01\x02\x03garbage')
+        (path / 'empty').touch()
+        (path / 'script').write_text('#!/no/such/interpreter -x\n')
+        machine = bytearray(pathlib.Path(PROBE).read_bytes()[:64])
+        machine[18] ^= 0xff
+        (path / 'foreign').write_bytes(machine)
+        for file in path.glob('*'):
+            if not file.is_symlink():
+                file.chmod(0o755)
+        for name, sentence in (('loop', 'no path that leads'), ('loop/x', 'no path that leads'),
+                               ('garbage', 'neither a program'), ('empty', 'neither a program'),
+                               ('script', 'interpreter /no/such/interpreter is no'),
+                               ('foreign', 'another kind of machine')):
+            code, out, err = run('-n', '2', f'{folder}/{name}')
+            assert code == 2 and not out, (name, code, out)
+            assert len(err.splitlines()) == 1 and sentence in err, (name, err)
 
 
 def refuses_what_would_have_no_effect():
@@ -255,6 +287,39 @@ def stops_at(which, expected):
     assert child.returncode == expected, child.returncode
 
 
+def ends_within(seconds):
+    """Waits until nothing is left behind."""
+    end = time.monotonic() + seconds
+    while left_behind() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not left_behind(), left_behind()
+
+
+def killed(*others):
+    """slurm/run, after those of its children whose command line is its own."""
+    child = start('-n', '2', PROBE, 'wait')
+    for _ in range(2):
+        child.stdout.readline()  # both ranks are there
+    for other in others:
+        for process in subprocess.run(['pgrep', '-P', str(child.pid), '-f', other], text=True,
+                                      stdout=subprocess.PIPE).stdout.split():
+            os.kill(int(process), signal.SIGKILL)
+    child.kill()
+    child.wait()
+
+
+def kill_ends_the_job():
+    killed()
+    ends_within(20)
+
+
+def the_next_run_removes_what_a_killed_one_left():
+    killed('slurm/run')
+    assert left_behind()
+    assert run('-n', '1', PROBE)[0] == 0
+    ends_within(20)
+
+
 def interrupt():
     stops_at(signal.SIGINT, 130)
 
@@ -263,13 +328,14 @@ def termination():
     stops_at(signal.SIGTERM, 143)
 
 
-tests = [refuses, refuses_what_would_have_no_effect, dry_run_runs_nothing, dry_run_of_sbatch,
+tests = [refuses, refuses_too_many_ranks, refuses_what_does_not_run, refuses_what_would_have_no_effect, dry_run_runs_nothing, dry_run_of_sbatch,
          dry_run_shows_bindings_on_request, mpirun_has_the_ranks_of_srun, unlike_nodes_are_told_of,
          a_step_shares_its_cpus,
          a_rank_per_gpu_of_the_job, what_sbatch_refuses_is_told, the_log_is_named,
          workers_of_the_user_stay, bindings_are_shown, good_end, ranks_get_their_own_cpus,
          threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
-         no_word_from_the_driver, interrupt, termination]
+         no_word_from_the_driver, interrupt, termination, kill_ends_the_job,
+         the_next_run_removes_what_a_killed_one_left]
 print(f'1..{len(tests)}')
 for number, test in enumerate(tests, 1):
     why = None
