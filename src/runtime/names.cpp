@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/names.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include <mobula/error.hpp>
@@ -26,12 +25,11 @@ std::string taken(const std::string& name) {
 
 bool Names::enter(const std::string& name, const ObjectId& id) {
     std::lock_guard guard(mutex_);
-    const bool taken_here =
-        std::any_of(own_.begin(), own_.end(), [&](const auto& own) { return own.second == name; });
-    if (taken_here || (engine_.self() == registry && !names_.emplace(name, id).second)) {
+    if (own_names_.contains(name) ||
+        (engine_.self() == registry && !names_.emplace(name, id).second)) {
         throw BadInput(taken(name));
     }
-    own_.emplace(id, name);
+    own_names_.insert(own_.emplace(id, name).first->second);
     return engine_.self() == registry;
 }
 
@@ -46,7 +44,13 @@ void Names::leave(const ObjectId& id) {
     } else {
         send(registry, false, id, found->second);
     }
-    own_.erase(found);
+    forget(found);
+}
+
+/// The lock is held.
+void Names::forget(std::unordered_map<ObjectId, std::string>::iterator own) {
+    own_names_.erase(own->second);  // first: it refers to the text
+    own_.erase(own);
 }
 
 void Names::died(const ObjectId& id) {
@@ -86,7 +90,8 @@ void Names::on_named(Rank, RecordReader& reader) {
     const std::string name(reader.text());
     if (!given) {
         std::lock_guard guard(mutex_);
-        own_.erase(id);
+        const auto found = own_.find(id);
+        if (found != own_.end()) forget(found);
     }
     engine_.actors.named(id, given ? std::string() : taken(name));
 }

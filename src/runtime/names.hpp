@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "graph/object.hpp"
 #include "runtime/exchange.hpp"
@@ -47,6 +48,7 @@ private:
 
     void send(Rank to, bool enters, const ObjectId& id, const std::string& name);
     void free_name(const std::string& name, const ObjectId& id);
+    void forget(std::unordered_map<ObjectId, std::string>::iterator own);
     void ask_owner(const ObjectId& id, Rank asker, std::uint64_t question);
     void answer(Rank asker, std::uint64_t question, const CellPtr& actor);
 
@@ -54,6 +56,7 @@ private:
     std::mutex mutex_;
     std::map<std::string, ObjectId, std::less<>> names_;  // on rank 0
     std::unordered_map<ObjectId, std::string> own_;       // names of actors of this rank
+    std::unordered_set<std::string_view> own_names_;      // the texts in own_
     std::unordered_map<std::uint64_t, Question> questions_;
     std::uint64_t next_question_ = 1;
 };
