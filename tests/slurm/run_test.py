@@ -328,7 +328,8 @@ def termination():
     stops_at(signal.SIGTERM, 143)
 
 
-tests = [refuses, refuses_too_many_ranks, refuses_what_does_not_run, refuses_what_would_have_no_effect, dry_run_runs_nothing, dry_run_of_sbatch,
+tests = [refuses, refuses_too_many_ranks, refuses_what_does_not_run,
+         refuses_what_would_have_no_effect, dry_run_runs_nothing, dry_run_of_sbatch,
          dry_run_shows_bindings_on_request, mpirun_has_the_ranks_of_srun, unlike_nodes_are_told_of,
          a_step_shares_its_cpus,
          a_rank_per_gpu_of_the_job, what_sbatch_refuses_is_told, the_log_is_named,
