@@ -30,6 +30,7 @@ struct Statistics {
     std::uint64_t bytes_sent = 0;
     std::uint64_t messages_received = 0;
     std::uint64_t messages_sent = 0;
+    std::uint64_t messages_refused = 0;  ///< not of this job: they did not carry its token
 };
 
 /// Needs a running engine; thread-safe. To have those of another rank, ask in a task there.

@@ -14,7 +14,8 @@ enum class Rank : std::uint32_t {};
 /// A machine of the job, 0 .. nodes-1: ranks with the same node share memory.
 enum class Node : std::uint32_t {};
 
-/// How often a rank's process has been started; messages of an older incarnation are dropped.
+/// When a rank's process was started, in seconds since 1970; messages of an older incarnation are
+/// dropped.
 enum class Incarnation : std::uint32_t {};
 
 template <class Id>

@@ -50,7 +50,7 @@ bool several_nodes() {
 /// jumps to address 0 (mca_btl_tcp of 4.1, one start in twenty under srun on busy nodes); UCX keeps
 /// such a message. What the environment says of these wins.
 void prefer_ucx() {
-    set_ucx_environment();
+    set_ucx_environment(true);
     // Left alone it takes UCX for fast networks only.
     setenv("OMPI_MCA_opal_common_ucx_tls", "any", 0);
     setenv("OMPI_MCA_opal_common_ucx_devices", "any", 0);
@@ -68,9 +68,15 @@ MpiSession::MpiSession(int* argc, char*** argv) {
     int running = 0;
     must(MPI_Initialized(&running), "MPI_Initialized");
     if (running == 0) {
-        if (several_nodes()) prefer_ucx();
+        const bool over_ucx = several_nodes();
+        if (over_ucx) prefer_ucx();
+        // As in UcpContext: nobody else may open what MPI's UCX shares on a node. Ours, and
+        // programs that the job starts, choose by themselves.
+        const bool chosen = !over_ucx || std::getenv("UCX_TLS") != nullptr;
+        if (!chosen) setenv("UCX_TLS", "^sysv", 0);
         int provided = 0;
         must(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+        if (!chosen) unsetenv("UCX_TLS");
         if (provided < MPI_THREAD_FUNNELED) {
             throw std::runtime_error("this MPI library does not support threads at all");
         }

@@ -34,10 +34,10 @@ bool wants_shared_memory() {
     const char* chosen = std::getenv("UCX_TLS");
     if (chosen == nullptr) return true;
     const std::string list = chosen;
-    for (const char* name : {"all", "sm", "shm", "mm", "sysv", "posix"}) {
-        if (list.find(name) != std::string::npos) return true;
-    }
-    return false;
+    const auto names = [&list](const char* name) { return list.find(name) != std::string::npos; };
+    if (list.starts_with('^')) return !names("sm") && !names("shm") && !names("mm");
+    return names("all") || names("sm") || names("shm") || names("mm") || names("sysv") ||
+           names("posix");
 }
 
 /// UCX tells such things only to a file.
@@ -65,12 +65,12 @@ void ucp_give_back(ucs_status_ptr_t request) noexcept {
     if (UCS_PTR_IS_PTR(request)) ucp_request_free(request);
 }
 
-void set_ucx_environment() noexcept {
+void set_ucx_environment(bool network) noexcept {
     // These belong to a memory domain and to an interface.
     setenv("UCX_CMA_MEMORY_INVALIDATE", "y", 0);
     // UCX 1.13 takes several events at once, and aborts when one of them closes the connection that
     // a later one is about (tcp_iface.c: "conn_state != CLOSED"), as after a peer's death.
-    setenv("UCX_TCP_MAX_POLL", "1", 0);
+    if (network) setenv("UCX_TCP_MAX_POLL", "1", 0);
 }
 
 void silence_ucx() noexcept {
@@ -79,18 +79,24 @@ void silence_ucx() noexcept {
                             va_list) { return UCS_LOG_FUNC_RC_STOP; });
 }
 
-UcpContext::UcpContext(std::size_t endpoints_expected, std::size_t ranks_on_node) {
-    set_ucx_environment();
+UcpContext::UcpContext(const UcpNeeds& needs) {
+    set_ucx_environment(needs.network);
     Config config;
+    // Segments of System V can be opened by the user's whole group (mode 0660), others only by the
+    // user; and what does not listen needs no protection.
+    config.set("TLS", needs.network ? "^sysv" : "^sysv,tcp");
     if (wants_shared_memory()) config.set("MM_ERROR_HANDLING", "y");
     config.set("KEEPALIVE_INTERVAL", "200ms");
     ucp_params_t params{};
     params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_ESTIMATED_NUM_EPS |
                         UCP_PARAM_FIELD_ESTIMATED_NUM_PPN | UCP_PARAM_FIELD_NAME;
     // TAG is never used, but without it UCX may choose lanes that cannot wake a sleeper.
-    params.features = UCP_FEATURE_AM | UCP_FEATURE_RMA | UCP_FEATURE_TAG | UCP_FEATURE_WAKEUP;
-    params.estimated_num_eps = endpoints_expected;
-    params.estimated_num_ppn = ranks_on_node;
+    params.features = UCP_FEATURE_AM | UCP_FEATURE_TAG | UCP_FEATURE_WAKEUP;
+    // Over networks that cannot do it by themselves UCX reads and writes remote memory by messages,
+    // at any address and for anybody who sends them. Only where it was asked for it handles these.
+    if (needs.one_sided) params.features |= UCP_FEATURE_RMA;
+    params.estimated_num_eps = needs.endpoints_expected;
+    params.estimated_num_ppn = needs.ranks_on_node;
     params.name = "mobula";
     must(ucp_init(&params, config.handle, &handle_), "ucp_init");
 }
@@ -171,7 +177,10 @@ std::string UcpEndpoint::describe() const {
 UcpMemory::UcpMemory(const UcpContext& context, std::byte* base, std::size_t bytes)
     : context_(context.get()) {
     ucp_mem_map_params_t params{};
-    params.field_mask = UCP_MEM_MAP_PARAM_FIELD_ADDRESS | UCP_MEM_MAP_PARAM_FIELD_LENGTH;
+    params.field_mask = UCP_MEM_MAP_PARAM_FIELD_ADDRESS | UCP_MEM_MAP_PARAM_FIELD_LENGTH |
+                        UCP_MEM_MAP_PARAM_FIELD_PROT;
+    params.prot =
+        UCP_MEM_MAP_PROT_LOCAL_READ | UCP_MEM_MAP_PROT_LOCAL_WRITE | UCP_MEM_MAP_PROT_REMOTE_READ;
     params.address = base;
     params.length = bytes;
     must(ucp_mem_map(context_, &params, &handle_), "ucp_mem_map");

@@ -29,19 +29,27 @@ public:
 void ucp_give_back(ucs_status_ptr_t request) noexcept;
 
 /// Sets what UCX reads from the environment alone, unless it is set. UcpContext does so itself; for
-/// libraries with an own context of UCX, before they make it.
-void set_ucx_environment() noexcept;
+/// libraries with an own context of UCX, before they make it. `network`: whether TCP may be used;
+/// UCX warns of settings for what is off.
+void set_ucx_environment(bool network) noexcept;
 
 /// From now on UCX says nothing; for the end of a process, when peers may be gone already.
 void silence_ucx() noexcept;
+
+/// What a context is for.
+struct UcpNeeds {
+    std::size_t endpoints_expected = 0;  ///< a hint, from which UCX chooses scalable transports
+    std::size_t ranks_on_node = 1;       ///< another
+    bool one_sided = false;  ///< reads of remote memory; without it peers can reach none of ours
+    bool network = true;     ///< false: all peers share this machine's memory, so nothing listens
+};
 
 /// The library with the settings this project cannot do without: shared memory stays in use
 /// although endpoints report errors, and a dead peer on the same node is found within a few
 /// keepalives. The environment wins over every one of these settings.
 class UcpContext {
 public:
-    /// The numbers are hints from which UCX chooses scalable transports.
-    UcpContext(std::size_t endpoints_expected, std::size_t ranks_on_node);
+    explicit UcpContext(const UcpNeeds& needs);
     UcpContext(UcpContext&& from) noexcept : handle_(std::exchange(from.handle_, nullptr)) {}
     UcpContext& operator=(UcpContext&&) = delete;
     ~UcpContext();
@@ -111,7 +119,8 @@ private:
     ucp_ep_h handle_ = nullptr;
 };
 
-/// Memory that is registered for one-sided reads by peers, with its packed key.
+/// Memory that is registered for one-sided reads by peers, and for reads alone, with its packed
+/// key.
 class UcpMemory {
 public:
     UcpMemory(const UcpContext& context, std::byte* base, std::size_t bytes);

@@ -406,7 +406,8 @@ Statistics statistics() {
             counters.bytes_received,
             counters.bytes_sent,
             counters.messages_received,
-            counters.messages_sent};
+            counters.messages_sent,
+            counters.messages_refused};
 }
 
 }  // namespace mobula

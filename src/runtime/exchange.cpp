@@ -54,7 +54,7 @@ Exchange::Exchange(Network& network, Limits limits, ActorEnded actor_ended)
 Shared& Exchange::publish_locked(Object& object) {
     if (object.shared == nullptr) {
         auto shared = std::make_unique<Shared>();
-        shared->id = {network_.self(), Incarnation{}, next_serial_++};
+        shared->id = {network_.self(), network_.incarnation(), next_serial_++};
         shared->object = &object;
         object.shared = shared.get();
         owned_.emplace(shared->id.serial, std::move(shared));

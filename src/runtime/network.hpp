@@ -13,10 +13,15 @@ namespace mobula::runtime {
 class Network {
 public:
     explicit Network(transport::Cluster& cluster)
-        : cluster_(cluster), self_(cluster.self()), ranks_(cluster.ranks()) {}
+        : cluster_(cluster),
+          self_(cluster.self()),
+          ranks_(cluster.ranks()),
+          incarnation_(cluster.incarnation(cluster.self())) {}
 
     [[nodiscard]] Rank self() const noexcept { return self_; }
     [[nodiscard]] std::size_t ranks() const noexcept { return ranks_; }
+    /// Stands in the names of this rank's objects.
+    [[nodiscard]] Incarnation incarnation() const noexcept { return incarnation_; }
     [[nodiscard]] bool alone() const noexcept { return ranks_ == 1; }
     [[nodiscard]] transport::Cluster& cluster() noexcept { return cluster_; }
     [[nodiscard]] transport::Transport& transport() noexcept { return cluster_.transport(); }
@@ -39,6 +44,9 @@ public:
         if (index(id.owner) >= ranks_) {
             throw Error("a record names an object of a rank that does not exist");
         }
+        if (id.incarnation != cluster_.incarnation(id.owner)) {
+            throw Error("a record names an object of an earlier start of its rank");
+        }
         return id;
     }
 
@@ -46,6 +54,7 @@ private:
     transport::Cluster& cluster_;
     Rank self_;
     std::size_t ranks_;
+    Incarnation incarnation_;
 };
 
 }  // namespace mobula::runtime

@@ -76,7 +76,7 @@ std::uint64_t Exchange::keep_copy(Object& object, std::unique_ptr<Encoded> form)
     shared->keep = CellPtr::share(object);
     shared->published = std::move(form);
     Lock lock(mutex_);
-    shared->id = {network_.self(), Incarnation{}, next_serial_++};
+    shared->id = {network_.self(), network_.incarnation(), next_serial_++};
     const std::uint64_t serial = shared->id.serial;
     object.shared = shared.get();
     owned_.emplace(serial, std::move(shared));

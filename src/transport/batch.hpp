@@ -7,6 +7,8 @@
 #include <span>
 #include <string_view>
 
+#include "transport/seal.hpp"
+
 // The format of one active message full of records, shared by writer and reader. Pure: the reader
 // believes nothing that it has not checked, whatever the bytes are.
 //
@@ -22,9 +24,8 @@
 namespace mobula::transport {
 
 struct BatchHeader {
-    std::uint32_t sender = 0;       ///< rank
-    std::uint32_t incarnation = 0;  ///< of the sender
-    std::uint32_t sequence = 0;     ///< counts the batches from sender to receiver; wraps
+    Seal seal;
+    std::uint32_t sequence = 0;  ///< counts the batches from sender to receiver; wraps
     std::uint16_t records = 0;
     std::uint16_t format = batch_format;
 
@@ -43,7 +44,7 @@ struct PartPrefix {
     std::uint32_t offset = 0;
 };
 
-static_assert(sizeof(BatchHeader) == 16 && sizeof(RecordPrefix) == 8 && sizeof(PartPrefix) == 8);
+static_assert(sizeof(BatchHeader) == 32 && sizeof(RecordPrefix) == 8 && sizeof(PartPrefix) == 8);
 
 inline constexpr std::size_t batch_records_max = 0xFFFF;
 

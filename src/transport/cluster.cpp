@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/cluster.hpp"
 
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "native/memory.hpp"
 #include "native/mpi.hpp"
 #include "native/ucp.hpp"
 
@@ -46,8 +51,45 @@ std::string host_name() {
     return name;
 }
 
+Token make_token() {
+    Token token;
+    if (::getrandom(token.data(), sizeof token, 0) != static_cast<ssize_t>(sizeof token)) {
+        throw std::system_error(errno, std::generic_category(), "no random bits for the job");
+    }
+    return token;
+}
+
+/// Of a rank that comes again it is another, and later, one.
+Incarnation make_incarnation() {
+    const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+    return Incarnation{static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(since_1970).count())};
+}
+
+/// What was written by append_field() of one value.
+template <class Value>
+Value value_of(const Bytes& field, std::size_t rank) {
+    Value value{};
+    if (field.size() != sizeof value) {
+        throw std::runtime_error(
+            fmt::format("rank {} speaks another protocol; all ranks must run one build", rank));
+    }
+    std::memcpy(&value, field.data(), sizeof value);
+    return value;
+}
+
 std::size_t ranks_on_node_of(Rank self, const std::vector<Node>& nodes) {
     return static_cast<std::size_t>(std::count(nodes.begin(), nodes.end(), nodes[index(self)]));
+}
+
+/// Whether all ranks are on one node and see each other's processes there, and so their memory:
+/// ranks in containers of their own are not together, although MPI has them on one node.
+bool are_together(native::MpiSession& mpi) {
+    const std::string machine = native::boot_id() + native::pid_space();
+    const auto said = mpi.allgather(std::as_bytes(std::span(machine)));
+    return ranks_on_node_of(mpi.self(), mpi.nodes()) == mpi.ranks() &&
+           std::all_of(said.begin(), said.end(),
+                       [&](const Bytes& other) { return other == said.front(); });
 }
 
 }  // namespace
@@ -57,7 +99,8 @@ Cluster::Cluster(std::unique_ptr<native::MpiSession> mpi, const Settings& settin
     : mpi_(std::move(mpi)),
       arena_(std::make_unique<store::Arena>(arena_bytes)),
       transport_(make_ucx_transport(settings, mpi_->ranks(),
-                                    ranks_on_node_of(mpi_->self(), mpi_->nodes()))),
+                                    ranks_on_node_of(mpi_->self(), mpi_->nodes()),
+                                    are_together(*mpi_))),
       peer_arenas_(mpi_->ranks()) {
     const std::string host = host_name();
     Bytes mine;
@@ -65,11 +108,15 @@ Cluster::Cluster(std::unique_ptr<native::MpiSession> mpi, const Settings& settin
     append_field(mine, arena_->ticket());
     append_field(mine, std::as_bytes(std::span(host)));
     append_field(mine, hello);
+    // The first rank's counts.
+    const Token token = make_token();
+    append_field(mine, std::as_bytes(std::span(token)));
+    const Incarnation incarnation = make_incarnation();
+    append_field(mine, std::as_bytes(std::span(&incarnation, 1)));
     const auto said = mpi_->allgather(mine);
 
     meeting_.self = mpi_->self();
     meeting_.nodes = mpi_->nodes();
-    meeting_.incarnations.resize(said.size());
     meeting_.mapped.resize(said.size());
     const bool may_map = settings.force_verb.empty() || settings.force_verb == "map";
     for (std::size_t r = 0; r < said.size(); ++r) {
@@ -79,6 +126,9 @@ Cluster::Cluster(std::unique_ptr<native::MpiSession> mpi, const Settings& settin
         const Bytes name = take_field(rest, r);
         hosts_.emplace_back(reinterpret_cast<const char*>(name.data()), name.size());
         hellos_.push_back(take_field(rest, r));
+        const auto offered = value_of<Token>(take_field(rest, r), r);
+        if (r == 0) meeting_.token = offered;
+        meeting_.incarnations.push_back(value_of<Incarnation>(take_field(rest, r), r));
         if (r == index(self()) || !may_map || nodes()[r] != nodes()[index(self())]) continue;
         peer_arenas_[r] = store::PeerArena::open(ticket);
         meeting_.mapped[r] = peer_arenas_[r] != nullptr;

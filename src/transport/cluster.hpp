@@ -44,6 +44,10 @@ public:
     [[nodiscard]] Rank self() const noexcept { return meeting_.self; }
     [[nodiscard]] std::size_t ranks() const noexcept { return meeting_.nodes.size(); }
     [[nodiscard]] const std::vector<Node>& nodes() const noexcept { return meeting_.nodes; }
+    /// Which start of the rank's process this is; tells it from one that was there before.
+    [[nodiscard]] Incarnation incarnation(Rank rank) const noexcept {
+        return meeting_.incarnations[index(rank)];
+    }
     /// Per rank, what it gave to meet().
     [[nodiscard]] const std::vector<std::vector<std::byte>>& hellos() const noexcept {
         return hellos_;

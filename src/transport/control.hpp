@@ -7,6 +7,8 @@
 #include <span>
 #include <string_view>
 
+#include "transport/seal.hpp"
+
 // What transports say to each other besides records: one fixed header and some bytes behind it.
 // Pure, as batch.hpp is.
 
@@ -24,8 +26,7 @@ enum class ControlKind : std::uint16_t {
 };
 
 struct Control {
-    std::uint32_t sender = 0;
-    std::uint32_t incarnation = 0;
+    Seal seal;
     ControlKind kind{};
     std::uint16_t format = control_format;
     std::uint32_t subject = 0;
@@ -40,13 +41,12 @@ struct Control {
 
 /// Stands before each chunk of a pushed transfer.
 struct ChunkHeader {
-    std::uint32_t sender = 0;
-    std::uint32_t incarnation = 0;
+    Seal seal;
     std::uint64_t id = 0;      ///< of the pull
     std::uint64_t offset = 0;  ///< within the transfer
 };
 
-static_assert(sizeof(Control) == 48 && sizeof(ChunkHeader) == 24);
+static_assert(sizeof(Control) == 64 && sizeof(ChunkHeader) == 40);
 
 inline constexpr std::size_t control_tail_max = 4096;
 

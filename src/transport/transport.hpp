@@ -11,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "transport/seal.hpp"
 
 namespace mobula::transport {
 
@@ -56,6 +57,7 @@ struct Counters {
     std::uint64_t records_sent = 0, messages_sent = 0, bytes_sent = 0;
     std::uint64_t records_received = 0, messages_received = 0, bytes_received = 0;
     std::uint64_t bytes_fetched = 0, sleeps = 0;
+    std::uint64_t messages_refused = 0;  ///< not of this job: without its token
 };
 
 /// Moves records (small, ordered, batched) and bulk bytes between the ranks of a job.
@@ -146,6 +148,7 @@ struct Meeting {
     std::vector<std::vector<std::byte>> addresses;  ///< per rank, as UcxTransport::address gave it
     std::vector<Node> nodes;                        ///< per rank
     std::vector<Incarnation> incarnations;          ///< per rank
+    Token token{};                                  ///< the job's, the same on all its ranks
     std::vector<bool> mapped;  ///< per rank: its arena is mapped here, so its verb is `map`
     std::chrono::milliseconds declared_dead_after{0};  ///< 0: by the settings
 };

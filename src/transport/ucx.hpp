@@ -21,10 +21,12 @@ public:
     virtual void start(const Meeting& meeting, ArenaView arena, Delegate& delegate) = 0;
 };
 
+/// `together`: all ranks share this machine's memory, so that no network is needed.
 /// Throws native::UcpError (a std::runtime_error) when UCX finds nothing to work with, and
 /// std::invalid_argument for a bad setting.
 [[nodiscard]] std::unique_ptr<UcxTransport> make_ucx_transport(const Settings& settings,
                                                                std::size_t ranks,
-                                                               std::size_t ranks_on_node);
+                                                               std::size_t ranks_on_node,
+                                                               bool together = false);
 
 }  // namespace mobula::transport

@@ -169,11 +169,7 @@ void UcxBulk::send_chunk(std::list<Outgoing>::iterator of) {
         return;
     }
     const std::size_t bytes = std::min(of->chunk_bytes, of->bytes.size() - of->next);
-    auto* chunk =
-        new Chunk{{static_cast<std::uint32_t>(index(net_.self())),
-                   static_cast<std::uint32_t>(index(net_.incarnation())), of->id, of->next},
-                  this,
-                  of};
+    auto* chunk = new Chunk{{net_.seal(), of->id, of->next}, this, of};
     ucp_request_param_t param{};
     param.op_attr_mask =
         UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_FLAGS;
@@ -229,7 +225,7 @@ std::size_t UcxBulk::chunk_size_at(const Incoming& transfer, std::size_t offset)
 
 ucs_status_t UcxBulk::receive_chunk(const ChunkHeader& header, void* data, std::size_t bytes,
                                     const ucp_am_recv_param_t& param) {
-    const Rank from{header.sender};
+    const Rank from{header.seal.sender};
     Incoming* transfer = find_incoming(from, header.id);
     // Nobody waits for it any more: UCX lets go of what is not taken.
     if (transfer == nullptr || transfer->failure) return UCS_OK;

@@ -47,6 +47,13 @@ void append_lanes(std::vector<std::string>& lines, const std::string& report, Ra
 std::vector<std::string> UcxTransportImpl::describe() {
     while (!turn_.enter()) sched_yield();
     std::vector<std::string> lines{fmt::format("UCX {}", native::ucx_version())};
+    const bool listens = net_.context().describe().find("tcp") != std::string::npos;
+    lines.emplace_back(listens ? "it listens for connections: only trusted users may reach this "
+                                 "node's ports (README, Trust)"
+                               : "it listens for no connections");
+    if (const auto refused = sums_.messages_refused.get(); refused != 0) {
+        lines.push_back(fmt::format("{} messages without this job's token were dropped", refused));
+    }
     for (std::size_t r = 0; r < ranks_; ++r) {
         const Rank peer{static_cast<std::uint32_t>(r)};
         if (peer == self_ || !membership_) continue;

@@ -20,9 +20,9 @@ constexpr std::uint32_t other_batches_in_flight_max = 4;
 
 }  // namespace
 
-UcxNet::UcxNet(std::size_t ranks, std::size_t ranks_on_node, BatchPool& pool)
+UcxNet::UcxNet(std::size_t ranks, native::UcpContext context, BatchPool& pool)
     : pool_(pool),
-      context_(ranks, ranks_on_node),
+      context_(std::move(context)),
       worker_(context_),
       ranks_(ranks),
       links_(std::make_unique<Link[]>(ranks)) {
@@ -39,11 +39,20 @@ bool UcxNet::has_rdma(const native::UcpContext& context) {
     return text.find("rc_") != std::string::npos || text.find("dc_") != std::string::npos;
 }
 
+native::UcpContext UcxNet::make_context(native::UcpNeeds needs, bool always) {
+    needs.one_sided = always;
+    native::UcpContext context(needs);
+    if (always || !needs.network || !has_rdma(context)) return context;
+    needs.one_sided = true;
+    return native::UcpContext(needs);
+}
+
 void UcxNet::meet(const Meeting& meeting) {
     check(meeting.addresses.size() == ranks_ && meeting.incarnations.size() == ranks_,
           "the meeting has an address and an incarnation for each rank");
     self_ = meeting.self;
-    incarnation_ = meeting.incarnations[index(self_)];
+    seal_ = {meeting.token, static_cast<std::uint32_t>(index(self_)),
+             static_cast<std::uint32_t>(index(meeting.incarnations[index(self_)]))};
     addresses_ = meeting.addresses;
 }
 
@@ -64,8 +73,7 @@ native::UcpEndpoint* UcxNet::endpoint(Rank peer) {
 
 void UcxNet::post(Batch* batch) {
     Link& link = links_[index(batch->to)];
-    const BatchHeader header{static_cast<std::uint32_t>(index(self_)),
-                             static_cast<std::uint32_t>(index(incarnation_)), link.next_sequence++,
+    const BatchHeader header{seal_, link.next_sequence++,
                              static_cast<std::uint16_t>(batch->records), batch->format};
     std::memcpy(batch->bytes(), &header, sizeof header);
     hand_over(link, batch, MessageId::batch);
@@ -73,8 +81,7 @@ void UcxNet::post(Batch* batch) {
 
 void UcxNet::post(Rank to, Control control, std::span<const std::byte> tail) {
     tail = tail.first(std::min(tail.size(), control_tail_max));
-    control.sender = static_cast<std::uint32_t>(index(self_));
-    control.incarnation = static_cast<std::uint32_t>(index(incarnation_));
+    control.seal = seal_;
     Batch* batch = pool_.take_in_turn(sizeof control + tail.size());
     batch->to = to;
     std::memcpy(batch->bytes(), &control, sizeof control);

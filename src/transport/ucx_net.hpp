@@ -32,7 +32,7 @@ public:
     };
 
     /// `pool` gets every batch back that post() was given; it must outlive this object.
-    UcxNet(std::size_t ranks, std::size_t ranks_on_node, BatchPool& pool);
+    UcxNet(std::size_t ranks, native::UcpContext context, BatchPool& pool);
     ~UcxNet();
     UcxNet(const UcxNet&) = delete;
     UcxNet& operator=(const UcxNet&) = delete;
@@ -43,10 +43,13 @@ public:
 
     /// Whether one of the network devices that UCX uses here can read remote memory by itself.
     [[nodiscard]] static bool has_rdma(const native::UcpContext& context);
+    /// A context that serves remote reads only where such a device is there, or `always`.
+    [[nodiscard]] static native::UcpContext make_context(native::UcpNeeds needs, bool always);
 
     void meet(const Meeting& meeting);
     [[nodiscard]] Rank self() const noexcept { return self_; }
-    [[nodiscard]] Incarnation incarnation() const noexcept { return incarnation_; }
+    /// What every message of this rank starts with.
+    [[nodiscard]] const Seal& seal() const noexcept { return seal_; }
 
     /// The endpoint to a peer, made when it is the first time; nullptr when the link is broken.
     [[nodiscard]] native::UcpEndpoint* endpoint(Rank peer);
@@ -56,7 +59,7 @@ public:
 
     /// Sends a batch of records; numbers it.
     void post(Batch* batch);
-    /// Sends one control message; sender and incarnation are filled in.
+    /// Sends one control message; the seal is filled in.
     void post(Rank to, Control control, std::span<const std::byte> tail = {});
 
     /// Whether one more batch may go: few enough are in flight. When not, `wants_room` is noted,
@@ -126,7 +129,7 @@ private:
     std::unique_ptr<Link[]> links_;
     std::vector<std::vector<std::byte>> addresses_;
     Rank self_{};
-    Incarnation incarnation_{};
+    Seal seal_;
     std::size_t in_flight_ = 0;
     std::size_t awaited_ = 0;
     std::uint64_t activity_ = 0;

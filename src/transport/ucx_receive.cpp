@@ -25,6 +25,12 @@ std::string_view text_of(std::span<const std::byte> bytes) noexcept {
 
 bool is_aligned(const void* at) noexcept { return reinterpret_cast<std::uintptr_t>(at) % 8 == 0; }
 
+/// Whether `data` are the bytes themselves. Ours all are, because all are sent eagerly; a stranger
+/// may offer a rendezvous, and then they are something of UCX's.
+bool is_here(const ucp_am_recv_param_t& param) noexcept {
+    return (param.recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0;
+}
+
 std::vector<std::uint64_t> aligned_copy(std::span<const std::byte> bytes) {
     std::vector<std::uint64_t> words((bytes.size() + 7) / 8);
     if (!bytes.empty()) std::memcpy(words.data(), bytes.data(), bytes.size());
@@ -34,16 +40,20 @@ std::vector<std::uint64_t> aligned_copy(std::span<const std::byte> bytes) {
 }  // namespace
 
 ucs_status_t UcxTransportImpl::on_batch(void* self, const void*, std::size_t, void* data,
-                                        std::size_t bytes, const ucp_am_recv_param_t*) noexcept {
-    static_cast<UcxTransportImpl*>(self)->receive_batch(
-        {static_cast<const std::byte*>(data), bytes});
+                                        std::size_t bytes,
+                                        const ucp_am_recv_param_t* param) noexcept {
+    auto& transport = *static_cast<UcxTransportImpl*>(self);
+    const std::span message(static_cast<const std::byte*>(data), bytes);
+    if (transport.is_ours(message, is_here(*param))) transport.receive_batch(message);
     return UCS_OK;
 }
 
 ucs_status_t UcxTransportImpl::on_control(void* self, const void*, std::size_t, void* data,
-                                          std::size_t bytes, const ucp_am_recv_param_t*) noexcept {
-    static_cast<UcxTransportImpl*>(self)->receive_control(
-        {static_cast<const std::byte*>(data), bytes});
+                                          std::size_t bytes,
+                                          const ucp_am_recv_param_t* param) noexcept {
+    auto& transport = *static_cast<UcxTransportImpl*>(self);
+    const std::span message(static_cast<const std::byte*>(data), bytes);
+    if (transport.is_ours(message, is_here(*param))) transport.receive_control(message);
     return UCS_OK;
 }
 
@@ -52,30 +62,36 @@ ucs_status_t UcxTransportImpl::on_chunk(void* self, const void* header, std::siz
                                         const ucp_am_recv_param_t* param) noexcept {
     auto& transport = *static_cast<UcxTransportImpl*>(self);
     ChunkHeader chunk;
-    if (header_bytes != sizeof chunk) return UCS_OK;
+    const std::span message(static_cast<const std::byte*>(header), header_bytes);
+    if (!transport.is_ours(message, header_bytes == sizeof chunk)) return UCS_OK;
     std::memcpy(&chunk, header, sizeof chunk);
-    if (!transport.believes(chunk.sender, chunk.incarnation)) return UCS_OK;
+    if (!transport.believes(chunk.seal)) return UCS_OK;
     return transport.bulk_.receive_chunk(chunk, data, bytes, *param);
 }
 
-bool UcxTransportImpl::believes(std::uint32_t sender, std::uint32_t incarnation) {
+bool UcxTransportImpl::is_ours(std::span<const std::byte> message, bool whole) {
+    if (whole && carries(message, net_.seal().token)) return true;
+    if (sums_.messages_refused.get() == 0) {
+        log::warning(fmt::format(
+            "messages come to rank {} that do not carry this job's token; they are dropped",
+            index(self_)));
+    }
+    sums_.messages_refused.add(1);
+    return false;
+}
+
+bool UcxTransportImpl::believes(const Seal& seal) {
     net_.note_activity();
     if (ended_) return false;
-    const Rank rank{sender};
-    const auto verdict = membership_->hears(rank, Incarnation{incarnation});
+    const Rank rank{seal.sender};
+    const auto verdict = membership_->hears(rank, Incarnation{seal.incarnation});
     if (verdict == Membership::Verdict::fence) fence(rank);
     return verdict == Membership::Verdict::believe;
 }
 
-void UcxTransportImpl::distrust(std::span<const std::byte> message, std::string_view fault) {
-    // Every message starts with its sender; when even that is nonsense there is nobody to blame.
-    std::uint32_t sender = 0;
-    if (message.size() < sizeof sender) return log::warning("a message without a sender came");
-    std::memcpy(&sender, message.data(), sizeof sender);
-    if (sender >= ranks_ || Rank{sender} == self_) {
-        return log::warning(fmt::format("a message of no rank of this job came: {}", fault));
-    }
-    net_.note_failure(Rank{sender}, fmt::format("it sent {}", fault));
+void UcxTransportImpl::distrust(const Seal& seal, std::string_view fault) {
+    if (!believes(seal)) return;
+    net_.note_failure(Rank{seal.sender}, fmt::format("it sent {}", fault));
 }
 
 void UcxTransportImpl::receive_batch(std::span<const std::byte> message) {
@@ -86,13 +102,13 @@ void UcxTransportImpl::receive_batch(std::span<const std::byte> message) {
         message = std::as_bytes(std::span(aligned_)).first(message.size());
     }
     const std::string_view fault = batch_fault(message);
-    if (!fault.empty()) return distrust(message, fault);
+    if (!fault.empty()) return distrust(seal_of(message), fault);
     const BatchHeader header = batch_header(message);
-    if (!believes(header.sender, header.incarnation)) return;
+    if (!believes(header.seal)) return;
     sums_.messages_received.add(1);
     sums_.bytes_received.add(message.size());
-    const Rank from{header.sender};
-    Inbound& inbound = inbound_[header.sender];
+    const Rank from{header.seal.sender};
+    Inbound& inbound = inbound_[header.seal.sender];
     if (header.sequence != inbound.expected) return stash(from, header.sequence, message);
     ++inbound.expected;
     deliver(from, message);
@@ -153,14 +169,14 @@ void UcxTransportImpl::join_part(Rank from, std::span<const std::byte> message) 
 
 void UcxTransportImpl::receive_control(std::span<const std::byte> message) {
     const std::string_view fault = control_fault(message);
-    if (!fault.empty()) return distrust(message, fault);
+    if (!fault.empty()) return distrust(seal_of(message), fault);
     const Control control = control_header(message);
     const auto tail = message.subspan(sizeof control);
-    const Rank from{control.sender};
+    const Rank from{control.seal.sender};
     if (control.kind == ControlKind::death && Rank{control.subject} == self_) {
         return accuse_self(control, text_of(tail));
     }
-    if (!believes(control.sender, control.incarnation)) return;
+    if (!believes(control.seal)) return;
     if (control.kind == ControlKind::beat) return;
     if (control.kind == ControlKind::closed) {
         closed_ = true;
@@ -177,8 +193,8 @@ void UcxTransportImpl::receive_control(std::span<const std::byte> message) {
 
 void UcxTransportImpl::accuse_self(const Control& accusation, std::string_view reason) {
     if (ended_) return;
-    const Rank accuser{accusation.sender};
-    const auto verdict = membership_->hears(accuser, Incarnation{accusation.incarnation});
+    const Rank accuser{accusation.seal.sender};
+    const auto verdict = membership_->hears(accuser, Incarnation{accusation.seal.incarnation});
     if (verdict == Membership::Verdict::drop) return;
     // Two that were cut off from each other each hold the other for dead: the lower rank stays.
     if (verdict == Membership::Verdict::fence && accuser > self_) return fence(accuser);

@@ -47,21 +47,22 @@ const Settings& checked(const Settings& settings) {
 }  // namespace
 
 std::unique_ptr<UcxTransport> make_ucx_transport(const Settings& settings, std::size_t ranks,
-                                                 std::size_t ranks_on_node) {
-    return std::make_unique<UcxTransportImpl>(settings, ranks, ranks_on_node);
+                                                 std::size_t ranks_on_node, bool together) {
+    const native::UcpNeeds needs{
+        .endpoints_expected = ranks, .ranks_on_node = ranks_on_node, .network = !together};
+    return std::make_unique<UcxTransportImpl>(settings, needs);
 }
 
-UcxTransportImpl::UcxTransportImpl(const Settings& settings, std::size_t ranks,
-                                   std::size_t ranks_on_node)
+UcxTransportImpl::UcxTransportImpl(const Settings& settings, const native::UcpNeeds& needs)
     : settings_(checked(settings)),
-      ranks_(ranks),
-      verbs_(ranks, Verb::push),
-      outbox_(ranks, settings.batch_bytes),
-      net_(ranks, ranks_on_node, outbox_.pool()),
+      ranks_(needs.endpoints_expected),
+      verbs_(ranks_, Verb::push),
+      outbox_(ranks_, settings.batch_bytes),
+      net_(ranks_, UcxNet::make_context(needs, settings.force_verb == "get"), outbox_.pool()),
       bulk_(settings_, net_),
       sleeper_(net_.worker().event_fd()),
-      inbound_(ranks),
-      fences_sent_(ranks) {}
+      inbound_(ranks_),
+      fences_sent_(ranks_) {}
 
 UcxTransportImpl::~UcxTransportImpl() {
     ended_ = true;
@@ -341,6 +342,7 @@ Counters UcxTransportImpl::counters() const {
     now.bytes_received = sums_.bytes_received.get();
     now.bytes_fetched = bulk_.bytes_fetched();
     now.sleeps = sums_.sleeps.get();
+    now.messages_refused = sums_.messages_refused.get();
     return now;
 }
 

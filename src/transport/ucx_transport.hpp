@@ -23,7 +23,7 @@ namespace mobula::transport {
 /// by whoever has the turn; the others leave their wishes where the holder finds them.
 class UcxTransportImpl final : public UcxTransport {
 public:
-    UcxTransportImpl(const Settings& settings, std::size_t ranks, std::size_t ranks_on_node);
+    UcxTransportImpl(const Settings& settings, const native::UcpNeeds& needs);
     ~UcxTransportImpl() override;
 
     [[nodiscard]] std::vector<std::byte> address() const override;
@@ -66,6 +66,7 @@ private:
         // Written by whoever has the turn.
         Counter records_sent, messages_sent, bytes_sent;
         Counter records_received, messages_received, bytes_received;
+        Counter messages_refused;
         Counter sleeps;  ///< by whoever waits
     };
 
@@ -78,8 +79,10 @@ private:
                                  void* data, std::size_t bytes,
                                  const ucp_am_recv_param_t* param) noexcept;
 
-    [[nodiscard]] bool believes(std::uint32_t sender, std::uint32_t incarnation);
-    void distrust(std::span<const std::byte> message, std::string_view fault);
+    /// Whether the message is of this job; one that is not is counted and no more.
+    [[nodiscard]] bool is_ours(std::span<const std::byte> message, bool whole);
+    [[nodiscard]] bool believes(const Seal& seal);
+    void distrust(const Seal& seal, std::string_view fault);
     void receive_batch(std::span<const std::byte> message);
     void deliver(Rank from, std::span<const std::byte> message);
     void join_part(Rank from, std::span<const std::byte> message);

@@ -26,7 +26,7 @@ Bytes make_batch(const std::vector<Bytes>& records) {
         put_record(batch.data() + at, record);
     }
     BatchHeader header;
-    header.sender = 3;
+    header.seal.sender = 3;
     header.sequence = 7;
     header.records = static_cast<std::uint16_t>(records.size());
     std::memcpy(batch.data(), &header, sizeof header);
@@ -65,7 +65,7 @@ TEST(Batch, GivesBackWhatWasPut) {
     const Bytes batch = make_batch(records);
     EXPECT_EQ(batch_fault(batch), "");
     EXPECT_EQ(records_of(batch), records);
-    EXPECT_EQ(batch_header(batch).sender, 3U);
+    EXPECT_EQ(batch_header(batch).seal.sender, 3U);
     EXPECT_EQ(batch_header(batch).sequence, 7U);
 }
 
