@@ -9,6 +9,7 @@
 #include "base/fatal_signals.hpp"
 #include "base/log.hpp"
 #include "runtime/engine.hpp"
+#include "runtime/running.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/status.hpp"
 
@@ -60,6 +61,7 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
         };
     }
     watch_signals();
+    fatal::add_hook(&tell_full_stack);
     fatal::install();
     team.run(first);
     fatal::uninstall();

@@ -176,6 +176,7 @@ FunctionTable::FunctionTable(std::vector<Entry> entries) : entries_(std::move(en
     for (std::size_t i = 0; i < entries_.size(); ++i) {
         const Entry& entry = entries_[i];
         places_.emplace(entry.info, static_cast<std::uint32_t>(i));
+        names_.push_back(entry.info->name == nullptr ? std::string() : entry.info->name());
         const std::uint64_t bytes = entry.info->arguments_bytes;
         digest_ = mix(digest_, entry.identity, std::strlen(entry.identity) + 1);
         digest_ = mix(digest_, &bytes, sizeof bytes);
@@ -190,6 +191,11 @@ std::uint32_t FunctionTable::index_of(const detail::FunctionInfo& info) const {
 
 const detail::FunctionInfo* FunctionTable::at(std::uint32_t place) const noexcept {
     return place < entries_.size() ? entries_[place].info : nullptr;
+}
+
+std::string_view FunctionTable::name_of(const detail::FunctionInfo& info) const noexcept {
+    const auto found = places_.find(&info);
+    return found == places_.end() ? std::string_view() : std::string_view(names_[found->second]);
 }
 
 }  // namespace runtime

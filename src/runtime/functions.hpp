@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -26,12 +28,15 @@ public:
     [[nodiscard]] std::uint32_t index_of(const detail::FunctionInfo& info) const;
     /// The function at a place, null where there is none.
     [[nodiscard]] const detail::FunctionInfo* at(std::uint32_t place) const noexcept;
+    /// The function's name for people; empty for one that is not there. Async-signal-safe.
+    [[nodiscard]] std::string_view name_of(const detail::FunctionInfo& info) const noexcept;
     /// Tells builds apart: of identities, sizes of arguments and the engine's version.
     [[nodiscard]] std::uint64_t digest() const noexcept { return digest_; }
 
 private:
     std::vector<Entry> entries_;
     std::unordered_map<const detail::FunctionInfo*, std::uint32_t> places_;
+    std::vector<std::string> names_;  // made at the start: a signal handler cannot
     std::uint64_t digest_ = 0;
 };
 

@@ -61,8 +61,9 @@ constexpr std::array rows{
               "GPUs of this rank"),
     other("resources", &Options::resources, Form::amounts,
           "names with amounts, as accel=1,disk=2.5", "what this rank has beyond CPUs and GPUs"),
-    number("stack_bytes", &Options::stack_bytes, Form::bytes, 64 * kib, gib,
-           "stack of a task that waits; one that needs more crashes its rank"),
+    number("stack_bytes", &Options::stack_bytes, Form::bytes, 64 * kib, 64 * gib,
+           "stack of the driver and of every task; one that needs more ends the job with a "
+           "sentence. Only what was touched takes memory"),
     number("suspended_max", &Options::suspended_max, Form::number, 1, 1e7,
            "tasks that wait at once on one worker; beyond it they fail instead of waiting"),
     automatic("spin_us", &Options::spin_us, Form::microseconds, -1, 1e6,

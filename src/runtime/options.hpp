@@ -28,9 +28,10 @@ struct Options {
     /// What this rank has beyond CPUs and GPUs, as "accel=1,disk=2.5". Tasks that ask for more
     /// than any rank has are Infeasible.
     Resources resources = {};
-    /// Bytes of stack of a task that waits. A task that needs more of it crashes its rank; memory
-    /// is taken only for what was touched.
-    std::size_t stack_bytes = std::size_t{1} << 20U;
+    /// Bytes of stack of the driver and of every task, on each thread and rank alike. A task that
+    /// needs more ends the job with a sentence that names it. Only what was touched takes memory;
+    /// address space is taken for each task that waits.
+    std::size_t stack_bytes = std::size_t{8} << 20U;
     /// Tasks that wait at once on one worker. Beyond it a task that would wait fails instead. Two
     /// memory mappings each, of which Linux grants 65530 to a process by default.
     std::size_t suspended_max = 30000;

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
+#include <optional>
+
+#include "worker/stack.hpp"
+#include "worker/watchers.hpp"
 
 namespace mobula::worker {
 
@@ -14,8 +17,8 @@ class Fiber {
 public:
     /// The calling thread's own stack.
     Fiber() noexcept;
-    /// A stack of its own, of which only touched pages cost memory, with a guard page below. Runs
-    /// `entry(argument)` at the first switch; entry never returns. Throws std::bad_alloc.
+    /// A stack of its own. Runs `entry(argument)` at the first switch; entry never returns. Throws
+    /// std::bad_alloc.
     Fiber(std::size_t stack_bytes, void (*entry)(void*), void* argument);
     ~Fiber();
     Fiber(const Fiber&) = delete;
@@ -24,22 +27,23 @@ public:
     /// Leaves this fiber, which is running, for `other`; returns when somebody switches back.
     void switch_to(Fiber& other) noexcept;
 
+    /// Gives the memory of a suspended fiber back that it touched deep in its stack, below what it
+    /// needs to go on; does nothing when it has not run since.
+    void trim() noexcept;
+    /// Its stack; null for a thread's own.
+    [[nodiscard]] const Stack* stack() const noexcept { return stack_ ? &*stack_ : nullptr; }
+
     Fiber* next = nullptr;
     Frame* frame = nullptr;  ///< the task execution that was suspended on it
 
 private:
-    void arrive(Fiber& from) noexcept;
-
     void* context_ = nullptr;
-    std::byte* stack_ = nullptr;
-    std::size_t stack_bytes_ = 0;
     void (*entry_)(void*) = nullptr;
     void* argument_ = nullptr;
     void* exceptions_[2] = {nullptr, nullptr};  // what is being caught and thrown here
-    void* fake_stack_ = nullptr;                // of the address sanitizer
-    const void* bottom_ = nullptr;
-    std::size_t bottom_bytes_ = 0;
-    void* sanitizer_fiber_ = nullptr;  // of the thread sanitizer
+    bool trimmed_ = true;
+    WatchedStack watched_;
+    std::optional<Stack> stack_;
 };
 
 /// So many fibers the kernel gives the process mappings for, two each, with some left for all else.

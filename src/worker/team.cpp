@@ -25,6 +25,7 @@ Team::Team(const Settings& settings, Delegate& delegate)
     : settings_(settings), delegate_(delegate) {
     for (unsigned i = 0; i < settings.workers; ++i) {
         workers_.push_back(std::make_unique<Worker>(*this, i));
+        workers_.back()->prepare();
     }
 }
 
@@ -145,6 +146,12 @@ void Team::yield() {
 unsigned Team::workers() const noexcept { return static_cast<unsigned>(workers_.size()); }
 unsigned Team::worker_number() noexcept { return this_worker ? this_worker->number() : 0; }
 bool Team::on_worker() noexcept { return this_worker != nullptr; }
+
+std::size_t Team::full_stack_bytes(const void* address) noexcept {
+    const Fiber* const fiber = this_worker != nullptr ? this_worker->current() : nullptr;
+    const Stack* const stack = fiber != nullptr ? fiber->stack() : nullptr;
+    return stack != nullptr && stack->guards(address) ? stack->bytes() : 0;
+}
 
 std::size_t Team::suspended() const noexcept {
     std::size_t fibers = 0;

@@ -42,9 +42,9 @@ protected:
 
 struct Settings {
     unsigned workers = 1;
-    std::size_t stack_bytes = std::size_t{1} << 20U;
-    std::size_t suspended_max = 30000;              ///< fibers per worker; two mappings each
-    std::size_t fibers_max = worker::fibers_max();  ///< of all workers together
+    std::size_t stack_bytes = std::size_t{8} << 20U;  ///< of the driver and every task
+    std::size_t suspended_max = 30000;                ///< fibers per worker; two mappings each
+    std::size_t fibers_max = worker::fibers_max();    ///< of all workers together
     std::chrono::microseconds spin{20};  ///< before an idle worker sleeps; 0 when oversubscribed
     std::chrono::milliseconds tick{100};
 };
@@ -62,12 +62,13 @@ struct Sleeper {
 };
 
 /// The workers of one rank and its communication thread. A worker runs tasks one after another on
-/// its own stack; a task that waits leaves its stack to itself, and the worker goes on with
-/// another one. Whoever is idle drives the network; when nobody is, the communication thread
+/// one stack; a task that waits keeps that stack to itself, and the worker goes on upon another
+/// one. Whoever is idle drives the network; when nobody is, the communication thread
 /// notices within `watch_period` and takes over. All members are thread-safe unless they say
 /// otherwise.
 class Team {
 public:
+    /// Throws Error when there is no memory for the workers' stacks.
     Team(const Settings& settings, Delegate& delegate);
     ~Team();
 
@@ -113,6 +114,9 @@ public:
     [[nodiscard]] static bool on_worker() noexcept;
     /// What the calling fiber executes, or null. Follows the fiber through its suspensions.
     [[nodiscard]] static Frame*& frame() noexcept { return this_frame; }
+    /// The size of the calling fiber's stack if the address lies in the guard below it, which only
+    /// a stack that is full comes to; else 0. Async-signal-safe.
+    [[nodiscard]] static std::size_t full_stack_bytes(const void* address) noexcept;
     /// Fibers that wait, on all workers.
     [[nodiscard]] std::size_t suspended() const noexcept;
     /// Tasks that the workers have executed.

@@ -17,6 +17,8 @@ namespace {
 constexpr std::uint64_t poll_every_us = 10;
 /// So many of its own tasks, then one of the rank's queue, so that neither starves.
 constexpr unsigned own_tasks_in_a_row = 64;
+/// So many stacks that nothing waits on keep the memory that was touched deep in them.
+constexpr std::size_t warm_stacks = 8;
 /// With so many suspended, only every so-many-th yield begins a task.
 constexpr std::size_t yielding_max = 1000;
 constexpr unsigned yields_per_task = 64;
@@ -26,27 +28,35 @@ constexpr double steal_after_us = 0.5;
 
 }  // namespace
 
+/// All that runs does so on stacks of the same size, wherever it runs: the thread's own, whose size
+/// the system chose, only waits for the end.
 void Worker::run(const std::function<void()>& first) {
-    native_ = std::make_unique<Fiber>();
-    current_ = native_.get();
-    if (first) {
-        first();
+    Fiber native;
+    native_ = &native;
+    if (first) first_ = &first;
+    current_ = spare_.back();
+    spare_.pop_back();
+    native.switch_to(*current_);
+}
+
+/// What every fiber of the worker does.
+void Worker::live() {
+    if (first_ != nullptr) {
+        (*std::exchange(first_, nullptr))();
         after_task();
     }
     loop();
-    check(current_ == native_.get(), "a worker must end on its own stack");
 }
 
-/// Runs on every fiber of the worker; only the native one leaves it.
+/// Runs on every fiber of the worker, and never returns.
 void Worker::loop() {
     for (;;) {
         if (step()) continue;
         if (team_.stopping() && suspended() == 0) {
-            if (current_ == native_.get()) return;
             leave_for(*native_);
-            continue;
+        } else {
+            wait_for_work();
         }
-        wait_for_work();
     }
 }
 
@@ -74,15 +84,15 @@ bool Worker::go_on_with_resumed() {
 /// This fiber has no task: it may be used for the loop again, or goes on here later.
 void Worker::leave_for(Fiber& other) {
     Fiber& self = *current_;
-    std::erase(spare_, &other);
     spare_.push_back(&self);
+    if (spare_.size() > warm_stacks) spare_[spare_.size() - 1 - warm_stacks]->trim();
     current_ = &other;
     self.switch_to(other);
 }
 
 void Worker::make_fiber() {
     const Settings& settings = team_.settings_;
-    if (fibers_.size() >= settings.suspended_max) {
+    if (suspended() >= settings.suspended_max) {
         throw Error("more than " + std::to_string(settings.suspended_max) +
                     " tasks wait at once on one worker (MOBULA_SUSPENDED_MAX)");
     }
@@ -93,15 +103,26 @@ void Worker::make_fiber() {
                     "vm.max_map_count leaves room for");
     }
     try {
+        add_fiber();
+    } catch (...) {
+        team_.fibers_.fetch_sub(1);
+        throw;
+    }
+}
+
+void Worker::add_fiber() {
+    const std::size_t bytes = team_.settings_.stack_bytes;
+    try {
         // Room for it comes first, so that it is known to both lists or to none.
-        spare_.reserve(fibers_.size() + 2);
+        spare_.reserve(fibers_.size() + 1);
         fibers_.push_back(std::make_unique<Fiber>(
-            settings.stack_bytes, [](void* self) { static_cast<Worker*>(self)->loop(); }, this));
+            bytes, [](void* self) { static_cast<Worker*>(self)->live(); }, this));
         spare_.push_back(fibers_.back().get());
     } catch (const std::bad_alloc&) {
-        team_.fibers_.fetch_sub(1);
-        throw Error("there is no memory for the stack of one more task that waits, beside " +
-                    std::to_string(fibers_.size()) + " on its worker");
+        throw Error("there is no memory for one more stack of " + std::to_string(bytes >> 10U) +
+                    " KiB (MOBULA_STACK_BYTES) on a worker that has " +
+                    std::to_string(fibers_.size()) +
+                    "; ulimit -v and vm.overcommit_memory limit the memory that is only set aside");
     }
 }
 

@@ -15,7 +15,10 @@ class Worker {
 public:
     Worker(Team& team, unsigned number) : team_(team), number_(number), watched_(number) {}
 
-    /// The thread's life: tasks until the team stops and nothing is suspended any more.
+    /// Makes the stack that it begins on; throws Error when there is no memory for it.
+    void prepare() { add_fiber(); }
+    /// The thread's life, after prepare(): tasks until the team stops and nothing is suspended any
+    /// more.
     void run(const std::function<void()>& first);
 
     /// Any thread: the fiber, which sleeps on this worker, shall go on.
@@ -45,6 +48,7 @@ public:
 private:
     enum class Sleep : std::uint8_t { no, parked, network };
 
+    void live();
     void loop();
     bool step();
     bool go_on_with_resumed();
@@ -58,12 +62,14 @@ private:
     [[nodiscard]] bool anything_to_do();
     [[nodiscard]] bool sees_work(std::uint64_t now);
     void steal(std::uint64_t now);
+    void add_fiber();
     void make_fiber();
     void leave_for(Fiber& other);
 
     Team& team_;
     unsigned number_;
-    std::unique_ptr<Fiber> native_;
+    Fiber* native_ = nullptr;  // the thread's own stack
+    const std::function<void()>* first_ = nullptr;
     Fiber* current_ = nullptr;
     std::vector<std::unique_ptr<Fiber>> fibers_;  // all that were made
     std::vector<Fiber*> spare_;                   // suspended in loop(), with no task

@@ -52,7 +52,7 @@ TEST(Options, EnvironmentThenCommandLine) {
     EXPECT_THAT(options.effective(), HasSubstr("workers = 5 (command line, --mobula-workers)\n"));
     EXPECT_THAT(options.effective(),
                 HasSubstr("log_level = debug (environment, MOBULA_LOG_LEVEL)\n"));
-    EXPECT_THAT(options.effective(), HasSubstr("stack_bytes = 1 MiB (default)\n"));
+    EXPECT_THAT(options.effective(), HasSubstr("stack_bytes = 8 MiB (default)\n"));
     EXPECT_THAT(options.effective(), HasSubstr("spin_us = auto (default)\n"));
 }
 

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+
+/// Tools that watch a program and follow its stacks: the address and the thread sanitizer, and
+/// valgrind. They are found when the program runs, so that a program can be built for one against
+/// an engine that was not.
+namespace mobula::worker {
+
+/// Whether any of them watches this process.
+[[nodiscard]] bool watched() noexcept;
+
+/// What the sanitizers know of one stack.
+struct WatchedStack {
+    const void* bottom = nullptr;  ///< of a thread's own stack known once it was left
+    std::size_t bytes = 0;
+    void* fake_stack = nullptr;  ///< of the address sanitizer
+    void* fiber = nullptr;       ///< of the thread sanitizer
+};
+
+/// The calling thread's own stack.
+void watch_thread(WatchedStack& stack) noexcept;
+/// A stack that was made, before the first switch to it.
+void watch_fiber(WatchedStack& stack) noexcept;
+/// A fiber that never runs again.
+void forget_fiber(WatchedStack& stack) noexcept;
+namespace watch_detail {
+extern const bool by_sanitizer;
+void before_switch(WatchedStack& from, WatchedStack& to) noexcept;
+void after_switch(WatchedStack& from, WatchedStack& to) noexcept;
+}  // namespace watch_detail
+
+/// The next thing on this thread is the jump from one stack to the other.
+inline void before_switch(WatchedStack& from, WatchedStack& to) noexcept {
+    if (watch_detail::by_sanitizer) [[unlikely]]
+        watch_detail::before_switch(from, to);
+}
+/// The first thing after the jump, on the stack that was jumped to.
+inline void after_switch(WatchedStack& from, WatchedStack& to) noexcept {
+    if (watch_detail::by_sanitizer) [[unlikely]]
+        watch_detail::after_switch(from, to);
+}
+
+/// Tells valgrind of a stack's memory; gives the number to retract it by.
+[[nodiscard]] unsigned announce_stack(void* bottom, void* top) noexcept;
+void retract_stack(unsigned number, void* bottom, std::size_t bytes) noexcept;
+
+}  // namespace mobula::worker
