@@ -290,6 +290,20 @@ void decode(Reader& reader, void* place) {
     }
 }
 
+/// Types whose encoding, decoding and destroying runs no code of the user's and takes a time that
+/// goes by their bytes: the engine may do that while it drives the network.
+template <class T>
+inline constexpr bool is_quiet = Plain<T>;
+template <>
+inline constexpr bool is_quiet<std::string> = true;
+template <class T>
+inline constexpr bool is_quiet<std::vector<T>> =
+    Plain<T> && std::is_trivially_default_constructible_v<T>;
+template <class A, class B>
+inline constexpr bool is_quiet<std::pair<A, B>> = is_quiet<A> && is_quiet<B>;
+template <class... T>
+inline constexpr bool is_quiet<std::tuple<T...>> = (is_quiet<T> && ...);
+
 /// Whether a T's weight() says how many bytes it has; a user's may mean anything.
 template <class T>
 inline constexpr bool weighs_itself = false;
@@ -319,6 +333,7 @@ inline constexpr TypeInfo type_info{
         detail::encode(writer, *static_cast<const T*>(value));
     },
     [](Reader& reader, void* place) { detail::decode<T>(reader, place); },
-    Plain<T>};
+    Plain<T>,
+    is_quiet<T>};
 
 }  // namespace mobula::detail

@@ -163,5 +163,7 @@ private:
 
 template <class T>
 inline constexpr bool detail::weighs_itself<Array<T>> = true;
+template <class T>
+inline constexpr bool detail::is_quiet<Array<T>> = true;
 
 }  // namespace mobula

@@ -5,6 +5,8 @@
 #include <new>
 #include <utility>
 
+#include <mobula/detail/stream.hpp>
+
 #include "base/pool.hpp"
 
 namespace mobula::graph {
@@ -68,6 +70,59 @@ Task* new_task(const FunctionInfo& info, std::uint32_t references) {
         task->results(i) = object;
     }
     return task;
+}
+
+namespace {
+
+/// Values are decoded as they arrive up to here; to decode more takes as long as a task may.
+constexpr std::size_t decoded_at_once_max = std::size_t{64} << 10U;
+
+/// Opens the arguments; false when their values wait for unpack(), whose part of the stream begins
+/// at `at`.
+bool open(Task& task, const Encoded* encoded, std::span<const std::byte> stream, std::size_t& at) {
+    detail::Reader reader = encoded == nullptr
+                                ? detail::Reader(stream, {}, {})
+                                : detail::Reader(stream, encoded->attachments, encoded->references);
+    const bool complete = !task.info->open(reader, arguments(task));
+    at = stream.size() - reader.left();
+    if (complete) return true;
+    if (!task.info->quiet || stream.size() > decoded_at_once_max) return false;
+    try {
+        task.info->fill(reader, arguments(task));
+    } catch (...) {
+        destroy_arguments(task);
+        throw;
+    }
+    return true;
+}
+
+void pack(Task& task, std::unique_ptr<Encoded> encoded, std::size_t at) {
+    TaskExtra& extra = extra_of(task);
+    extra.packed = std::move(encoded);
+    extra.packed_at = at;
+}
+
+}  // namespace
+
+void open_arguments(Task& task, std::unique_ptr<Encoded> encoded) {
+    std::size_t at = 0;
+    if (!open(task, encoded.get(), encoded->bytes(), at)) pack(task, std::move(encoded), at);
+}
+
+void open_arguments(Task& task, std::span<const std::byte> stream) {
+    std::size_t at = 0;
+    if (open(task, nullptr, stream, at)) return;
+    auto encoded = std::make_unique<Encoded>();
+    encoded->stream.assign(stream.begin() + static_cast<std::ptrdiff_t>(at), stream.end());
+    pack(task, std::move(encoded), 0);
+}
+
+void unpack(Task& task) {
+    TaskExtra& extra = *task.extra;
+    detail::Reader reader(extra.packed->bytes().subspan(extra.packed_at), extra.packed->attachments,
+                          extra.packed->references);
+    task.info->fill(reader, arguments(task));
+    extra.packed.reset();
 }
 
 void destroy_arguments(Task& task) noexcept { task.info->destroy(arguments(task)); }

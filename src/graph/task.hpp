@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <mobula/detail/engine.hpp>
@@ -29,6 +30,11 @@ struct TaskExtra : Pooled {
     std::vector<unsigned> gpus;    ///< given while it runs
     void* stream = nullptr;        ///< the producer's side of its stream
     unsigned max_concurrency = 1;  ///< of the actor that it constructs
+
+    /// Arguments that came from another rank, of which the values are still to be decoded: they
+    /// begin at `packed_at` of its stream.
+    std::unique_ptr<Encoded> packed;
+    std::size_t packed_at = 0;
 
     // Those that hold resources of this rank are in a list, so that others can say for whom they
     // wait.
@@ -116,6 +122,20 @@ namespace mobula::graph {
 [[nodiscard]] inline void* arguments(Task& task) noexcept { return task.arguments(); }
 /// Frees the task and its share in its results; the arguments must be destroyed already.
 void free_task(Task& task) noexcept;
+/// Constructs the arguments from what came from another rank. Their values are decoded at once
+/// where that is quick and runs no code of the user's, else by unpack(); the task keeps `encoded`
+/// until then. Throws Error for what is no arguments of the function; they are not constructed
+/// then.
+void open_arguments(Task& task, std::unique_ptr<Encoded> encoded);
+/// The same with a stream that is copied if it has to be kept.
+void open_arguments(Task& task, std::span<const std::byte> stream);
+/// Decodes the values that are still to be decoded: the user's code. Throws what that throws; the
+/// task must not be run then.
+void unpack(Task& task);
+/// Whether an attempt to decode the arguments failed, or none was made yet.
+[[nodiscard]] inline bool is_packed(const Task& task) noexcept {
+    return task.extra != nullptr && task.extra->packed != nullptr;
+}
 /// Destroys the arguments and lets their objects go.
 void destroy_arguments(Task& task) noexcept;
 /// Both.

@@ -54,6 +54,7 @@ constexpr detail::FunctionInfo end_of_actor{
     },
     [](void*, detail::InputVisitor, void*) {},
     [](const void*, detail::Writer&) {},
+    [](detail::Reader&, void*) { return false; },
     [](detail::Reader&, void*) {},
     [](void* arguments) noexcept { static_cast<Remains*>(arguments)->~Remains(); },
     nullptr};

@@ -86,9 +86,8 @@ private:
     [[nodiscard]] Task* lookup(TaskKey key, Rank where) const;
     [[nodiscard]] Back take_back(const ResultHead& head, Rank from);
     void write_task(Task& task, wire::RecordWriter& record);
-    static void decode_arguments(Task& task, const Encoded& encoded);
     void refuse(Task& task, const graph::Failure& failure) noexcept;
-    void fetch_arguments(Task& task, wire::Kind kind, Arrived arrived, bool decoded);
+    void fetch_arguments(Task& task, wire::Kind kind, Arrived arrived);
     void let_go(Rank from, ResultForm form, wire::RecordReader& reader);
     void repeat_cancel(Rank to, TaskKey key);
     void refill(Rank rank);

@@ -33,16 +33,14 @@ void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
     task.key = head.key;
     task.extra = extra.release();
     Arrived arrived;
-    bool decoded = true;
     try {
         if ((head.flags & plain_arguments) != 0) {
-            detail::Reader arguments(reader.rest(), {}, {});
-            info->decode(arguments, graph::arguments(task));
+            graph::open_arguments(task, reader.rest());
         } else {
             arrived = engine_.exchange.get_encoded(from, reader);
-            // A stream that is itself a block on its way is decoded when it is here.
-            decoded = arrived.parts.empty() || !arrived.encoded->stream_block;
-            if (decoded) decode_arguments(task, *arrived.encoded);
+            if (arrived.parts.empty()) {
+                graph::open_arguments(task, std::move(arrived.encoded));
+            }
         }
     } catch (...) {
         const FailurePtr failure = engine_.caught(task);
@@ -52,7 +50,7 @@ void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
     foreign_started(task);
     if (!arrived.parts.empty()) {
         if (kind != Kind::task) engine_.actors.expect(task, actor, kind == Kind::spawn);
-        return fetch_arguments(task, kind, std::move(arrived), decoded);
+        return fetch_arguments(task, kind, std::move(arrived));
     }
     if (kind == Kind::task) return engine_.run_here(task);
     engine_.actors.receive(task, actor, kind == Kind::spawn);
@@ -64,24 +62,18 @@ void Dispatcher::refuse(Task& task, const graph::Failure& failure) noexcept {
     graph::free_task(task);
 }
 
-void Dispatcher::decode_arguments(Task& task, const Encoded& encoded) {
-    detail::Reader arguments(encoded.bytes(), encoded.attachments, encoded.references);
-    task.info->decode(arguments, graph::arguments(task));
-}
-
 /// Blocks of the arguments are still to come. What arrived is held until they are here: it has the
 /// reference without which their owner may free them.
-void Dispatcher::fetch_arguments(Task& task, Kind kind, Arrived arrived, bool decoded) {
+void Dispatcher::fetch_arguments(Task& task, Kind kind, Arrived arrived) {
     auto* const held = arrived.encoded.release();
     engine_.exchange.pull(std::move(arrived.parts),
-                          [this, &task, kind, held, decoded](std::string_view reason) {
-                              const std::unique_ptr<Encoded> value(held);
+                          [this, &task, kind, held](std::string_view reason) {
+                              std::unique_ptr<Encoded> value(held);
                               try {
                                   if (!reason.empty()) throw Error(std::string(reason));
-                                  if (!decoded) decode_arguments(task, *value);
+                                  graph::open_arguments(task, std::move(value));
                               } catch (...) {
                                   const FailurePtr failure = engine_.caught(task);
-                                  if (decoded) graph::destroy_arguments(task);
                                   if (kind != Kind::task) engine_.actors.withdraw(task, *failure);
                                   foreign_ended(task);
                                   return refuse(task, *failure);

@@ -218,6 +218,7 @@ void Engine::run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure
     worker::Frame*& current_frame = worker::Team::frame();
     worker::Frame* const outer = std::exchange(current_frame, &frame);
     try {
+        if (graph::is_packed(task)) graph::unpack(task);
         task.info->run(task, graph::arguments(task), self_object);
     } catch (...) {
         failure = caught(task);
@@ -257,7 +258,7 @@ void Engine::execute(Task& task) noexcept {
 /// Puts a task that threw into the queue again where its options say so.
 bool Engine::run_again(Task& task, const graph::Failure& failure) {
     if (task.extra == nullptr || !task.extra->options.retry_exceptions || task.info->stream ||
-        failure.kind != graph::FailureKind::task_error) {
+        failure.kind != graph::FailureKind::task_error || graph::is_packed(task)) {
         return false;
     }
     const int retries = task.extra->options.max_retries;

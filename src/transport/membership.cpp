@@ -122,8 +122,9 @@ Membership::Round Membership::tick(Time now) {
         member.heard_at = member.heard ? now : member.heard_at + held_up;
         const Duration silent = now - member.heard_at;
         const bool joining = member.state == State::joining;
-        // A period earlier than promised: the next look would be too late.
-        if (silent > (joining ? limits_.join_within : limits_.dead_after) - limits_.heartbeat) {
+        // Its last beat may be a period old when a member falls silent, and the time that it has
+        // begins then.
+        if (silent >= (joining ? limits_.join_within : limits_.dead_after + limits_.heartbeat)) {
             const char* words = joining ? "rank {} has not said a word for {:.1f} s after the start"
                                         : "rank {} was silent for {:.1f} s";
             round.deaths.push_back(

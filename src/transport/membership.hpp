@@ -12,7 +12,8 @@ namespace mobula::transport {
 
 struct MembershipLimits {
     Duration heartbeat = std::chrono::milliseconds(200);
-    /// A watched member that is silent for so long is dead.
+    /// A watched member that is silent for so long is dead: it is declared so at the earliest then,
+    /// and within two heartbeats.
     Duration dead_after = std::chrono::milliseconds(2000);
     /// A member may need longer until it says its first word.
     Duration join_within = std::chrono::milliseconds(20000);

@@ -42,6 +42,7 @@ const FunctionInfo info{[] { return std::string("join"); },
                                 visitor(input, context);
                         },
                         [](const void*, detail::Writer&) {},
+                        [](detail::Reader&, void*) { return false; },
                         [](detail::Reader&, void*) {},
                         [](void* place) noexcept {
                             for (const Input& input : static_cast<Arguments*>(place)->input)
@@ -173,6 +174,7 @@ const FunctionInfo step_info{[] { return std::string("step"); },
                                      visitor(input, context);
                              },
                              [](const void*, detail::Writer&) {},
+                             [](detail::Reader&, void*) { return false; },
                              [](detail::Reader&, void*) {},
                              [](void* place) noexcept {
                                  for (const Input& input : static_cast<Step*>(place)->input)

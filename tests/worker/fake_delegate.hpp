@@ -32,6 +32,7 @@ inline Task& make_job(std::function<void()> work) {
         [](Task&, void* place, void*) { (*static_cast<Work*>(place))(); },
         [](void*, detail::InputVisitor, void*) {},
         [](const void*, detail::Writer&) {},
+        [](detail::Reader&, void*) { return false; },
         [](detail::Reader&, void*) {},
         [](void* place) noexcept { static_cast<Work*>(place)->~Work(); },
         nullptr};

@@ -36,7 +36,8 @@ struct Waiter {
 /// One argument that may be an object that is not there yet. Lives inside the task's arguments.
 struct Input : Waiter {
     Task* task = nullptr;  ///< who waits
-    Cell* cell = nullptr;  ///< holds a reference; null: the argument was given as a value
+    Cell* cell = nullptr;  ///< holds a reference; null: the argument was given as a value, and
+                           ///< `needs_value` says that the value is still to be decoded
 };
 
 /// Calls a visitor for every input of a task that is an object.
@@ -56,13 +57,21 @@ struct FunctionInfo {
     void (*visit)(void* arguments, InputVisitor visitor, void* context);
     /// Encodes the arguments; an object argument as its reference.
     void (*encode)(const void* arguments, Writer& writer);
-    /// Constructs the arguments at `place`.
-    void (*decode)(Reader& reader, void* place);
+    /// Constructs the arguments at `place`: objects are bound, values left out. Runs no code of the
+    /// user's, so it may be called while the network is driven. Returns whether a value was left
+    /// out.
+    bool (*open)(Reader& reader, void* place);
+    /// Decodes the values that open() left out, from where it has read to. After an exception the
+    /// arguments can be destroyed, no more.
+    void (*fill)(Reader& reader, void* place);
     void (*destroy)(void* arguments) noexcept;
     /// Of a constructor: the actor's type; else null.
     const struct ActorInfo* actor;
     bool repeatable = true;                ///< no argument has to be moved from
     std::size_t arguments_alignment = 16;  ///< at least
+    bool quiet = false;                    ///< all parameters are; see is_quiet
+    /// About how many bytes the values among the arguments have; null: a few.
+    std::size_t (*weigh)(const void* arguments) noexcept = nullptr;
 };
 
 /// Adds the function to the table that all ranks compare when they meet, under a name that is the

@@ -33,11 +33,12 @@ public:
             new (&value_) D(std::forward<A>(argument));
         }
     }
+    /// From a stream: a value is left out until fill().
     explicit Parameter(Reader& reader) {
         if (reader.raw<std::uint8_t>() != 0) {
             bind_input(input_, CellPtr(reader.reference()));
         } else {
-            detail::decode<D>(reader, &value_);
+            input_.needs_value = true;
         }
     }
     Parameter(const Parameter&) = delete;
@@ -45,18 +46,30 @@ public:
     ~Parameter() {
         if (input_.cell != nullptr) {
             unbind_input(input_);
-        } else {
+        } else if (!input_.needs_value) {
             value_.~D();
         }
     }
 
-    void encode(Writer& writer) const {
+    /// What the constructor reads.
+    void encode_head(Writer& writer) const {
         writer.raw(static_cast<std::uint8_t>(input_.cell != nullptr));
-        if (input_.cell != nullptr) {
-            writer.reference(CellPtr::share(*input_.cell));
-        } else {
-            detail::encode(writer, value_);
-        }
+        if (input_.cell != nullptr) writer.reference(CellPtr::share(*input_.cell));
+    }
+    /// What fill() reads.
+    void encode_value(Writer& writer) const {
+        if (input_.cell == nullptr) detail::encode(writer, value_);
+    }
+    [[nodiscard]] bool left_out() const noexcept {
+        return input_.cell == nullptr && input_.needs_value;
+    }
+    void fill(Reader& reader) {
+        if (!left_out()) return;
+        detail::decode<D>(reader, &value_);
+        input_.needs_value = false;
+    }
+    [[nodiscard]] std::size_t weight() const noexcept {
+        return input_.cell != nullptr || input_.needs_value ? 0 : weight_of(value_);
     }
 
     void visit(InputVisitor visitor, void* context) {
@@ -136,6 +149,11 @@ inline constexpr bool can_repeat = false;
 template <class... P>
 inline constexpr bool can_repeat<std::tuple<P...>> =
     ((std::is_lvalue_reference_v<P> || copyable<std::remove_cvref_t<P>>)&&...);
+
+template <class Parameters>
+inline constexpr bool all_quiet = false;
+template <class... P>
+inline constexpr bool all_quiet<std::tuple<P...>> = (is_quiet<std::remove_cvref_t<P>> && ...);
 
 /// What the caller of a function with this result holds.
 template <class R>
@@ -220,10 +238,23 @@ struct Erased {
             [&](auto&... each) { (each.visit(visitor, context), ...); });
     }
     static void encode(const void* place, Writer& writer) {
-        static_cast<const Arguments*>(place)->apply(
-            [&](const auto&... each) { (each.encode(writer), ...); });
+        // Heads first, so that objects can be bound before any value is decoded.
+        static_cast<const Arguments*>(place)->apply([&](const auto&... each) {
+            (each.encode_head(writer), ...);
+            (each.encode_value(writer), ...);
+        });
     }
-    static void decode(Reader& reader, void* place) { new (place) Arguments(FromStream{}, reader); }
+    static bool open(Reader& reader, void* place) {
+        auto* const arguments = new (place) Arguments(FromStream{}, reader);
+        return arguments->apply([](const auto&... each) { return (each.left_out() || ...); });
+    }
+    static void fill(Reader& reader, void* place) {
+        static_cast<Arguments*>(place)->apply([&](auto&... each) { (each.fill(reader), ...); });
+    }
+    static std::size_t weigh(const void* place) noexcept {
+        return static_cast<const Arguments*>(place)->apply(
+            [](const auto&... each) { return (std::size_t{0} + ... + each.weight()); });
+    }
     static void destroy(void* place) noexcept { static_cast<Arguments*>(place)->~Arguments(); }
 
     static constexpr FunctionInfo info{
@@ -235,11 +266,14 @@ struct Erased {
         &run,
         &visit,
         &encode,
-        &decode,
+        &open,
+        &fill,
         &destroy,
         Call::actor,
         can_repeat<typename Call::Parameters>,
-        std::max<std::size_t>(alignof(Arguments), 16)};
+        std::max<std::size_t>(alignof(Arguments), 16),
+        all_quiet<typename Call::Parameters>,
+        &weigh};
 };
 
 template <auto function>

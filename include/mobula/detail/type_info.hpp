@@ -16,6 +16,7 @@ struct TypeInfo {
     void (*encode)(const void*, Writer&);
     void (*decode)(Reader&, void*);
     bool plain;
+    bool quiet = false;  ///< see is_quiet
 };
 
 /// The value of a function that returns nothing.
