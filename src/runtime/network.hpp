@@ -38,13 +38,13 @@ public:
         return rank;
     }
 
-    /// The same for the name of an object.
+    /// The same for the name of an object; serial 0 names none.
     [[nodiscard]] ObjectId read_id(wire::RecordReader& reader) const {
         const auto id = reader.get<ObjectId>();
         if (index(id.owner) >= ranks_) {
             throw Error("a record names an object of a rank that does not exist");
         }
-        if (id.incarnation != cluster_.incarnation(id.owner)) {
+        if (id.serial != 0 && id.incarnation != cluster_.incarnation(id.owner)) {
             throw Error("a record names an object of an earlier start of its rank");
         }
         return id;

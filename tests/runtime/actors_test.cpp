@@ -41,7 +41,7 @@ ActorOptions at(Rank rank) {
     return {.placement = Placement::on_rank(static_cast<unsigned>(index(rank)))};
 }
 
-constexpr ObjectId theirs{LoneEngine::peer, {}, 7};
+constexpr ObjectId theirs{LoneEngine::peer, LoneEngine::incarnation(LoneEngine::peer), 7};
 
 /// An object of rank 2 whose bytes are there.
 Ref<int> located(LoneEngine& engine) {

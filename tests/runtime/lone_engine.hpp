@@ -74,6 +74,11 @@ class LoneEngine {
 public:
     static constexpr Rank driver{0}, self{1}, peer{2};
 
+    /// Of no rank it is 0, and each has another.
+    static constexpr Incarnation incarnation(Rank rank) {
+        return Incarnation{static_cast<std::uint32_t>(101 + index(rank))};
+    }
+
     LoneEngine()
         : cluster_(std::make_unique<LoopbackEnd>(network_, self), meeting(), arena_bytes),
           engine_(Options{}, cluster_, peers(), FunctionTable::of_process()) {
@@ -156,7 +161,7 @@ private:
         transport::Meeting meeting;
         meeting.self = self;
         meeting.nodes = {Node{0}, Node{1}, Node{2}};
-        meeting.incarnations.resize(3);
+        meeting.incarnations = {incarnation(driver), incarnation(self), incarnation(peer)};
         return meeting;
     }
     static std::vector<Peer> peers() {

@@ -27,7 +27,7 @@ inline Record bytes_of(const wire::RecordWriter& record) {
     return {record.span().begin(), record.span().end()};
 }
 
-inline constexpr ObjectId theirs{LoneEngine::peer, {}, 7};
+inline constexpr ObjectId theirs{LoneEngine::peer, LoneEngine::incarnation(LoneEngine::peer), 7};
 
 /// What the record under test speaks of, and what must live as long as the engine.
 struct Stage {
