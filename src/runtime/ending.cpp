@@ -82,15 +82,8 @@ void Engine::drain() {
     }
 }
 
-void Engine::send_output(std::string_view line) {
-    RecordWriter record(Kind::output);
-    record.text(line);
-    network.send(driver_rank, record);
-    wake_sleeper();  // somebody asleep shall hand it to the network
-}
-
 void Engine::leave(int code) noexcept {
-    if (before_leaving) before_leaving();
+    forwarder.fall_back();
     transport::Cluster::abandon(code);
 }
 

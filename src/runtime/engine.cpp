@@ -56,6 +56,7 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       groups(*this),
       resources(*this, peers),
       waits(*this),
+      forwarder(*this),
       stall_watch(*this) {
     instance_ = this;
 }
@@ -249,6 +250,7 @@ void Engine::execute(Task& task) noexcept {
             }
         }
     }
+    if (started && failure && task.foreign) forwarder.settle(task.where);
     if (actor_task) failure = actors.finished(task, failure);
     if (task.extra != nullptr) resources.release(*task.extra);
     if (failure) return fail(task, failure);
@@ -277,10 +279,13 @@ bool Engine::run_again(Task& task, const graph::Failure& failure) {
 
 void Engine::finish_result(Task& task, std::uint32_t number) noexcept {
     if (task.foreign) {
-        dispatcher.give_result(task, number);
-    } else {
-        graph::complete(*task.results(number));
+        forwarder.settle(task.where);
+        return dispatcher.give_result(task, number);
     }
+    Object& result = *task.results(number);
+    // Other ranks may learn of it at once.
+    if (result.shared != nullptr) forwarder.settle(std::nullopt);
+    graph::complete(result);
 }
 
 void Engine::retire(Task& task) noexcept {
@@ -442,6 +447,8 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::stalled: return stall_watch.on_stalled(from, reader);
         case Kind::waits: return stall_watch.on_waits(from, reader);
         case Kind::output: return printer_.print(static_cast<unsigned>(index(from)), reader.text());
+        case Kind::ask_output: return forwarder.on_ask(from, reader);
+        case Kind::output_done: return forwarder.on_answer(reader);
         case Kind::broken: return on_broken(from, reader);
         default: throw Error("a record of no known kind");
     }

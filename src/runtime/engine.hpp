@@ -12,6 +12,7 @@
 #include "runtime/actors.hpp"
 #include "runtime/dispatcher.hpp"
 #include "runtime/exchange.hpp"
+#include "runtime/forwarder.hpp"
 #include "runtime/frame.hpp"
 #include "runtime/functions.hpp"
 #include "runtime/groups.hpp"
@@ -112,10 +113,6 @@ public:
     /// The job cannot go on: rank 0 prints the sentence, all ranks leave with the code.
     void end_job(const std::string& sentence, int code = 1) noexcept;
     [[nodiscard]] Rank self() const noexcept { return network.self(); }
-    /// A line that a task of this rank printed, for the driver's terminal.
-    void send_output(std::string_view line);
-    /// Called before the process leaves in haste; see OutputCapture::fall_back.
-    std::function<void()> before_leaving;
 
     const Options options;
     Network network;
@@ -130,6 +127,7 @@ public:
     Groups groups;
     ResourceGate resources;
     Waits waits;
+    Forwarder forwarder;
     StallWatch stall_watch;
 
 private:

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio_ext.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,6 +27,15 @@ namespace mobula::runtime {
 namespace {
 
 using native::Fd;
+
+/// Of stdout while it is captured, and after that: the C library keeps it. Its first byte tells
+/// whether anything was printed, without a call: all that stdio prints goes through it, beginning
+/// there, and flush() puts a 0 into it. No program prints a 0 byte on purpose.
+std::array<char, 16384> stdout_buffer;
+
+bool anything_buffered_since() noexcept {
+    return std::atomic_ref(stdout_buffer[0]).load(std::memory_order_relaxed) != 0;
+}
 
 /// All of it, if the other side takes it; a full pipe is waited for, a closed one is not.
 void write_all(int fd, std::string_view text) noexcept {
@@ -72,9 +83,22 @@ struct OutputCapture::State {
     std::condition_variable changed;
     std::deque<std::string> queue;
     std::size_t queued_bytes = 0;
-    bool given_up = false;    ///< no more callbacks
-    bool read_all = false;    ///< the reader is done
-    bool called_all = false;  ///< so is the caller
+    bool given_up = false;       ///< no more callbacks
+    bool read_all = false;       ///< the reader is done
+    bool called_all = false;     ///< so is the caller
+    std::uint64_t asked = 0;     ///< flush() was called so often,
+    std::uint64_t answered = 0;  ///< and for these all that was printed before is in the queue,
+    std::uint64_t answered_lines = 0;  ///< so many lines since the beginning
+    std::uint64_t lines = 0;           ///< that were put into the queue
+    std::uint64_t lines_called = 0;    ///< and those that were called back for
+    /// For a look without the mutex: the reader may have bytes that are in no line yet.
+    std::atomic<bool> reading{false};
+    std::atomic<std::uint64_t> lines_waiting{0};  ///< lines - lines_called
+
+    void wake_reader() noexcept {
+        const std::uint64_t one = 1;
+        static_cast<void>(!::write(wake.get(), &one, sizeof one));
+    }
 
     // ---- with the mutex held ----
 
@@ -88,10 +112,17 @@ struct OutputCapture::State {
         for (const std::string& line : queue) write_before(line);
         queue.clear();
         queued_bytes = 0;
+        lines_waiting.store(0);
         changed.notify_all();
     }
 
     // ---- the threads ----
+
+    template <class Action>
+    auto with_mutex(Action&& action) {
+        std::lock_guard lock(mutex);
+        return action();
+    }
 
     void push(std::string line) {
         std::unique_lock lock(mutex);
@@ -103,6 +134,8 @@ struct OutputCapture::State {
         if (given_up) return write_before(line);
         queued_bytes += line.size();
         queue.push_back(std::move(line));
+        ++lines;
+        lines_waiting.fetch_add(1);
         changed.notify_all();
     }
 
@@ -126,6 +159,11 @@ struct OutputCapture::State {
         for (bool more = true; more;) {
             std::array<pollfd, 2> ready{{{pipe.get(), POLLIN, 0}, {wake.get(), POLLIN, 0}}};
             if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) break;
+            reading.store(true);
+            std::uint64_t wakes =
+                0;  // taken before `stopping` is looked at, which is set before one
+            static_cast<void>(!::read(wake.get(), &wakes, sizeof wakes));
+            const std::uint64_t asked_before = with_mutex([&] { return asked; });
             // Before the reads: what was written before the stop is in the pipe by now. Children
             // may keep the pipe open for ever, so that its end is nothing to wait for.
             const bool last = stopping.load();
@@ -134,6 +172,13 @@ struct OutputCapture::State {
                 take(rest, {bytes.data(), static_cast<std::size_t>(size)});
             }
             more = !last && size < 0 && (errno == EAGAIN || errno == EINTR);
+            reading.store(false);
+            with_mutex([&] {
+                if (answered == asked_before) return;
+                answered = asked_before;
+                answered_lines = lines;
+                changed.notify_all();
+            });
         }
         if (!rest.empty()) push(std::move(rest));
         std::lock_guard lock(mutex);
@@ -157,6 +202,8 @@ struct OutputCapture::State {
             }
             lock.lock();
             queued_bytes -= std::min(queued_bytes, line.size());
+            ++lines_called;
+            if (!given_up) lines_waiting.fetch_sub(1);
             if (!taken) {
                 write_before(line);
                 give_up();
@@ -185,7 +232,7 @@ OutputCapture::OutputCapture(Callback callback, Limits limits) : state_(std::mak
     state.before = Fd(checked(::fcntl(1, F_DUPFD_CLOEXEC, 3), "stdout"));
     checked(::dup2(entrance.get(), 1), "stdout");
     // A pipe would be buffered in blocks, and lines would come when the block is full.
-    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+    std::setvbuf(stdout, stdout_buffer.data(), _IOLBF, stdout_buffer.size());
     reader_ = quiet_thread([state = state_] { state->read(); });
     caller_ = quiet_thread([state = state_] { state->call(); });
 }
@@ -207,6 +254,30 @@ OutputCapture::~OutputCapture() {
     }
 }
 
+bool OutputCapture::anything_new(bool look_closely) const noexcept {
+    if (anything_buffered_since()) return true;
+    if (!look_closely) return false;
+    int bytes = 0;
+    // In this order: the reader says that it reads before it takes bytes out of the pipe.
+    return (::ioctl(state_->pipe.get(), FIONREAD, &bytes) == 0 && bytes > 0) ||
+           state_->reading.load() || state_->lines_waiting.load() != 0;
+}
+
+void OutputCapture::flush() noexcept {
+    State& state = *state_;
+    flockfile(stdout);
+    // What has no end yet stays in the buffer; then the mark stays as well.
+    if (__fpending(stdout) == 0) std::atomic_ref(stdout_buffer[0]).store(0);
+    funlockfile(stdout);
+    std::unique_lock lock(state.mutex);
+    const std::uint64_t ticket = ++state.asked;
+    state.wake_reader();
+    state.changed.wait_for(lock, state.limits.patience, [&] {
+        return state.given_up || state.read_all ||
+               (state.answered >= ticket && state.lines_called >= state.answered_lines);
+    });
+}
+
 void OutputCapture::end(bool deliver) noexcept {
     State& state = *state_;
     if (!deliver) {
@@ -219,8 +290,7 @@ void OutputCapture::end(bool deliver) noexcept {
         std::fflush(stdout);
         ::dup2(state.before.get(), 1);
         state.stopping.store(true);
-        const std::uint64_t one = 1;
-        static_cast<void>(!::write(state.wake.get(), &one, sizeof one));
+        state.wake_reader();
     }
     std::unique_lock lock(state.mutex);
     state.changed.wait_for(lock, state.limits.patience, [&] { return state.read_all; });

@@ -38,6 +38,14 @@ public:
     /// As stop().
     ~OutputCapture();
 
+    /// Whether something was printed since the last flush(), or is on its way to the callback. What
+    /// goes past stdio (write(), child processes, std::cout without stdio) is seen only with
+    /// `look_closely`, which costs a system call. Thread-safe.
+    [[nodiscard]] bool anything_new(bool look_closely) const noexcept;
+    /// Returns when the callback has been called for all whole lines that were printed before, or
+    /// after `patience`. Thread-safe; not from inside the callback.
+    void flush() noexcept;
+
     /// Gives stdout back, calls back for all that was written, a last line without an end included,
     /// and ends. A callback that does not return within `patience` is left behind in its thread:
     /// then the process should end. Thread-safe.

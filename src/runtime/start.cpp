@@ -8,7 +8,6 @@
 #include <functional>
 #include <memory>
 #include <numeric>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +19,6 @@
 #include "native/file.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/introduce.hpp"
-#include "runtime/output.hpp"
 #include "runtime/status.hpp"
 
 namespace mobula {
@@ -151,16 +149,11 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
         cluster->start(*engine, dead_after);
         runtime::introduce(*cluster, all_devices, engine->peers);
         // What tasks print on other ranks comes to the driver's terminal, line by line.
-        std::optional<runtime::OutputCapture> output;
-        if (!leads && options.forward_output) {
-            output.emplace([&](std::string_view line) { engine->send_output(line); });
-            engine->before_leaving = [&] { output->fall_back(); };
-        }
+        if (!leads && options.forward_output) engine->forwarder.begin();
         std::function<int(std::string&)> first;
         if (leads) first = [&](std::string& reason) { return call_driver(driver, job, reason); };
         code = engine->run(first);
-        engine->before_leaving = {};
-        output.reset();
+        engine->forwarder.end();
         clean = cluster->finish(Clock::now() + std::chrono::milliseconds(
                                                    static_cast<long>(options.exit_wait_s * 1000)));
     }

@@ -81,6 +81,7 @@ void Streams::finish(Task& task) {
         ++producer->made;
     }
     if (!task.foreign) return add(*task.result, std::move(item), nullptr);
+    engine_.forwarder.settle(task.where);
 
     RecordWriter record(Kind::item);
     record.put(task.key);

@@ -48,10 +48,12 @@ enum class Kind : std::uint8_t {
     held_group,  ///< they are
     free_group,  ///< give the bundles of a group back
     output,      ///< a line for the driver's terminal
-    stalled,     ///< nothing moves here: tell what waits
-    waits,       ///< what waits here
-    finish,      ///< the driver is done
-    broken,      ///< the job cannot go on, for this reason
+    ask_output,  ///< to rank 0: tell when my lines are there
+    output_done,
+    stalled,  ///< nothing moves here: tell what waits
+    waits,    ///< what waits here
+    finish,   ///< the driver is done
+    broken,   ///< the job cannot go on, for this reason
 };
 
 /// Appends a record's fields to a byte string that is used again and again.

@@ -52,6 +52,49 @@ private:
     int before_;
 };
 
+TEST(OutputCapture, FlushReturnsWhenAllWasCalledBackFor) {
+    const Terminal terminal;
+    std::vector<std::string> lines;  // the caller's thread writes, this one reads after flush()
+    OutputCapture capture([&](std::string_view line) { lines.emplace_back(line); });
+    capture.flush();
+    EXPECT_FALSE(capture.anything_new(true));
+    for (int i = 0; i < 200; ++i) {
+        std::printf("line %d\n", i);
+        EXPECT_TRUE(capture.anything_new(false));
+        capture.flush();
+        ASSERT_EQ(lines.size(), std::size_t(i) + 1);
+        EXPECT_FALSE(capture.anything_new(true));
+    }
+    // Past stdio it takes a closer look.
+    ASSERT_EQ(write(1, "by hand\n", 8), 8);
+    EXPECT_FALSE(capture.anything_new(false));
+    EXPECT_TRUE(capture.anything_new(true));
+    capture.flush();
+    EXPECT_EQ(lines.back(), "by hand");
+    // What has no end is nothing to wait for, and is seen until it has one.
+    std::printf("half");
+    capture.flush();
+    EXPECT_TRUE(capture.anything_new(false));
+    std::printf(" and half\n");
+    capture.flush();
+    EXPECT_EQ(lines.back(), "half and half");
+    EXPECT_FALSE(capture.anything_new(true));
+}
+
+TEST(OutputCapture, FlushEndsThoughTheCallbackIsStuck) {
+    const Terminal terminal;
+    std::binary_semaphore release{0};
+    {
+        OutputCapture::Limits limits;
+        limits.patience = 50ms;
+        OutputCapture capture([&](std::string_view) { release.acquire(); }, limits);
+        std::printf("stuck\n");
+        capture.flush();
+        EXPECT_TRUE(capture.anything_new(true));
+        release.release();
+    }
+}
+
 TEST(OutputCapture, GivesWholeLinesInOrder) {
     const Terminal terminal;
     std::vector<std::string> lines;

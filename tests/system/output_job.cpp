@@ -44,9 +44,70 @@ int print_by_hand(unsigned rank) {
     return all && std::system(command.c_str()) == 0 ? 0 : 1;
 }
 
+// ---- what was waited for comes before what the driver prints after it ----
+
+int print_step(int step, const std::string& how) {
+    const std::string line = how + " " + std::to_string(step);
+    if (how == "child") return std::system(("echo " + line).c_str());
+    std::printf("%s\n", line.c_str());
+    if (how == "thrown") throw Error("a task that prints and throws");
+    return 0;
+}
+
+TaskOptions on(unsigned rank) { return {.placement = Placement::on_rank(rank % ranks())}; }
+
+/// The printing task's result does not go to the driver's rank.
+int print_beyond(int step) { return get(remote<print_step>(on(rank() + 1), step, "beyond")); }
+
+Generator<int> print_items(int step) {
+    for (int item = 0; item < 2; ++item) {
+        std::printf("item %d\n", step + item);
+        co_yield item;
+    }
+}
+
+struct Printer {
+    int print(int step) const { return print_step(step, "actor"); }
+};
+
+void in_order(int steps) {
+    for (int step = 0; step < steps; step += 6) {
+        const unsigned there = static_cast<unsigned>(step / 6);
+        const auto say = [&](int after) {
+            std::printf("driver %d\n", step + after);
+            std::fflush(stdout);
+        };
+        get(remote<print_step>(on(there), step, "task"));
+        say(0);
+        try {
+            get(remote<print_step>(on(there), step + 1, "thrown"));
+        } catch (const TaskError&) {
+            say(1);
+        }
+        get(remote<print_beyond>(on(there), step + 2));
+        say(2);
+        get(spawn<Printer>({.placement = Placement::on_rank(there % ranks())})
+                .call<&Printer::print>(step + 3));
+        say(3);
+        Stream<int> items = remote<print_items>(on(there), step + 4);
+        for (int item = 0; item < 2; ++item) {
+            get(*items.next());
+            say(4 + item);
+        }
+        if (step == 0) {
+            get(remote<print_step>(on(there + 1), step, "child"));
+            say(0);
+        }
+    }
+}
+
 /// Not on rank 0 in halves: its stdout is the terminal itself.
 int driver(Job& job) {
     const int lines = std::atoi(job.arguments.at(1).c_str());
+    if (job.arguments.size() > 2) {
+        in_order(lines);
+        return 0;
+    }
     std::vector<Ref<int>> whole, halves;
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         const TaskOptions there{.placement = Placement::on_rank(rank)};

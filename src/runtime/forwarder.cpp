@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/forwarder.hpp"
+
+#include <algorithm>
+
+#include <mobula/error.hpp>
+
+#include "base/tsc.hpp"
+#include "runtime/engine.hpp"
+
+namespace mobula::runtime {
+
+using wire::Kind;
+using wire::RecordReader;
+using wire::RecordWriter;
+
+void Forwarder::begin() {
+    capture_.emplace([this](std::string_view line) { send(line); });
+}
+
+void Forwarder::end() { capture_.reset(); }
+
+void Forwarder::fall_back() noexcept {
+    if (capture_) capture_->fall_back();
+}
+
+void Forwarder::send(std::string_view line) {
+    RecordWriter record(Kind::output);
+    record.text(line);
+    engine_.network.send(driver_rank, record);
+    sent_.fetch_add(1);
+    engine_.wake_sleeper();  // somebody asleep shall hand it to the network
+}
+
+/// Whether the calling task has run for so long that a look at the pipe costs little beside it.
+static bool ran_long() noexcept {
+    const worker::Frame* const frame = worker::Team::frame();
+    if (frame == nullptr) return false;
+    const auto noticed = static_cast<std::uint64_t>(Forwarder::noticed_after.count());
+    return ticks_now() - frame->started >= noticed * ticks_per_microsecond();
+}
+
+void Forwarder::settle(std::optional<Rank> reader) noexcept {
+    if (!capture_) return;
+    if (capture_->anything_new(ran_long())) capture_->flush();
+    if (reader == driver_rank || printed_.load() == sent_.load()) return;
+    try {
+        await_terminal();
+    } catch (const Error&) {
+        // Too many wait already, the task was cancelled or the job ends: its lines come when they
+        // do.
+    }
+}
+
+void Forwarder::await_terminal() {
+    Gathering gathering(engine_.team, 1);
+    const std::uint64_t lines = sent_.load();
+    std::uint64_t number = 0;
+    {
+        std::lock_guard guard(mutex_);
+        number = next_question_++;
+        questions_.emplace(number, &gathering);
+    }
+    RecordWriter record(Kind::ask_output);
+    record.put(number);
+    engine_.network.send(driver_rank, record);
+    engine_.waits.sleep(gathering, {}, std::nullopt);
+    {
+        std::lock_guard guard(mutex_);
+        questions_.erase(number);
+    }
+    if (!gathering.arrived()) return;
+    std::uint64_t known = printed_.load();
+    while (known < lines && !printed_.compare_exchange_weak(known, lines)) {
+    }
+}
+
+void Forwarder::on_ask(Rank from, RecordReader& reader) {
+    RecordWriter record(Kind::output_done);
+    record.put(reader.get<std::uint64_t>());
+    engine_.network.send(from, record);
+}
+
+void Forwarder::on_answer(RecordReader& reader) {
+    const auto number = reader.get<std::uint64_t>();
+    std::lock_guard guard(mutex_);
+    const auto found = questions_.find(number);
+    if (found == questions_.end()) return;  // it was cancelled, or the job ends
+    found->second->arrive();
+    questions_.erase(found);
+}
+
+}  // namespace mobula::runtime
