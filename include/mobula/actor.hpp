@@ -11,6 +11,15 @@
 #include <mobula/task.hpp>
 
 namespace mobula {
+namespace detail {
+
+template <class... A>
+inline constexpr bool starts_with_call_options = false;
+template <class First, class... A>
+inline constexpr bool starts_with_call_options<First, A...> =
+    std::same_as<std::remove_cvref_t<First>, CallOptions>;
+
+}  // namespace detail
 
 /// A handle of an actor: an object of class A that lives on one rank and runs its methods one
 /// after another (or max_concurrency at once). Copies name the same actor and may travel; when the
@@ -34,17 +43,19 @@ public:
     /// max_concurrency 1): read the stream to its end, or drop it, before waiting for a later call.
     /// When the actor dies meanwhile, what was yielded before can be read, then next() throws
     /// ActorDied.
+    ///
+    /// A call goes before the tasks that are ready on the actor's rank; what runs there already
+    /// ends, or waits, first (see ActorOptions::priority).
     template <auto method, class... Arguments>
+        requires(!detail::starts_with_call_options<Arguments...>)
     auto call(Arguments&&... arguments) const {
-        if constexpr (detail::check_method<decltype(method), A>()) {
-            if constexpr (detail::check_arguments<decltype(method), Arguments...>()) {
-                using Call = detail::ActorCall<A, method>;
-                detail::Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
-                auto refs = detail::Outcome<typename Call::Result>::refs(task);
-                detail::call(cell_.get(), task);
-                return refs;
-            }
-        }
+        return submit<method>(nullptr, std::forward<Arguments>(arguments)...);
+    }
+
+    /// The same with options: `actor.call<&Store::find>({.priority = 1}, key)`.
+    template <auto method, class... Arguments>
+    auto call(const CallOptions& options, Arguments&&... arguments) const {
+        return submit<method>(&options, std::forward<Arguments>(arguments)...);
     }
 
     /// Ready when the constructor has run; its failure says why it has not.
@@ -60,6 +71,19 @@ public:
     }
 
 private:
+    template <auto method, class... Arguments>
+    auto submit(const CallOptions* options, Arguments&&... arguments) const {
+        if constexpr (detail::check_method<decltype(method), A>()) {
+            if constexpr (detail::check_arguments<decltype(method), Arguments...>()) {
+                using Call = detail::ActorCall<A, method>;
+                detail::Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
+                auto refs = detail::Outcome<typename Call::Result>::refs(task);
+                detail::call(cell_.get(), task, options);
+                return refs;
+            }
+        }
+    }
+
     detail::CellPtr cell_;
 };
 

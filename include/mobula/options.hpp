@@ -59,7 +59,9 @@ struct TaskOptions {
     /// throws BadInput where it can only be moved.
     bool retry_exceptions = false;
     Placement placement = {};
-    /// Among ready tasks of a rank the higher number runs first.
+    /// Any int. Among what is ready on a rank the higher priority begins first, always: a task
+    /// waits as long as there are tasks and calls of a higher one. What has begun is not
+    /// interrupted. At the same priority, calls of actors go before tasks.
     int priority = 0;
     /// Of a task that yields a stream: items made but not yet consumed before it has to wait; at
     /// least 1.
@@ -77,6 +79,17 @@ struct ActorOptions {
     /// How many methods may be under way at once, at least 1; more than 1 gives up their order.
     unsigned max_concurrency = 1;
     Placement placement = {};
+    /// Any int: of the constructor, and of the calls that have none of their own. A call whose turn
+    /// at its actor has come begins before the tasks of its priority and of lower ones that are
+    /// ready on its rank, however many; after 64 calls in a row, one of the tasks of the same
+    /// priority goes first. The order of an actor's calls is not changed.
+    int priority = 0;
+};
+
+/// Options of one call of an actor: `actor.call<&Store::find>({.priority = 1}, key)`.
+struct CallOptions {
+    /// Instead of the actor's, see ActorOptions::priority.
+    std::optional<int> priority = {};
 };
 
 }  // namespace mobula

@@ -70,7 +70,7 @@ struct Task {
     bool foreign = false;  ///< another rank owns it; `where` is that rank
     std::atomic<bool> cancelled{false};
     bool placed = false;              ///< must run on the rank `where`; its only option
-    bool here = false;                ///< in an actor's mailbox: what it needs is on this rank
+    bool here = false;                ///< for an actor of this rank, which has all that it needs
     Rank where{};                     ///< who runs it while sent; whose it is if foreign
     std::uint32_t bytes = 0;          ///< of the whole block
     TaskKey key{};                    ///< in its owner's table, while sent or foreign

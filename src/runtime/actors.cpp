@@ -35,6 +35,7 @@ detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
     extra.options.gpus = options.gpus;
     extra.options.resources = options.resources;
     extra.options.placement = options.placement;
+    extra.options.priority = options.priority;
     extra.options.max_retries = 0;
     extra.max_concurrency = options.max_concurrency;
     // What is no amount at all, such as -1, is looked at as well.

@@ -100,6 +100,7 @@ private:
         void* self = nullptr;
         std::uint64_t caller = 0;
         unsigned max_concurrency = 1;
+        int priority = 0;  ///< of calls without one of their own
         unsigned running = 0;
         bool named = false;  ///< and its owner was not told yet that it is dead
         bool constructing = false;

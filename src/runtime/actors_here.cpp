@@ -90,6 +90,7 @@ Actors::Instance& Actors::enter(Task& task, const ObjectId& id, bool construct) 
         const graph::TaskExtra& extra = graph::extra_of(task);
         target.info = task.info->actor;
         target.max_concurrency = extra.max_concurrency;
+        target.priority = extra.options.priority;
         target.name = extra.options.name;
         target.named = !target.name.empty();
         target.constructor = &task;
@@ -185,6 +186,9 @@ void Actors::pump(Instance& instance, Lock& lock) {
             instance.mailbox.pop_front();
             ++instance.running;
             instance.under_way.push_back(task);
+            if (instance.priority != 0 && task->extra == nullptr) {
+                graph::extra_of(*task).options.priority = instance.priority;
+            }
             start.push(*task);
         }
     }
@@ -204,7 +208,8 @@ void Actors::pump(Instance& instance, Lock& lock) {
 Task* Actors::take_remains(Instance& instance) {
     if (instance.self == nullptr) return nullptr;
     Task* const end = graph::new_task(end_of_actor, 1);
-    end->bound = true;
+    end->bound = end->here = true;  // others may wait for what it gives back
+    if (instance.priority != 0) graph::extra_of(*end).options.priority = instance.priority;
     new (graph::arguments(*end)) Remains{instance.info, std::exchange(instance.self, nullptr),
                                          instance.constructed, std::move(instance.held)};
     return end;

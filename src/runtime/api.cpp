@@ -308,12 +308,15 @@ CellPtr spawn(Task& constructor, const ActorOptions& options) {
     CellPtr{constructor.result};
     return Engine::current().actors.spawn(constructor, options);
 }
-void call(Cell* actor, Task& method) {
+void call(Cell* actor, Task& method, const CallOptions* options) {
     Engine& engine = Engine::current();
     if (actor == nullptr) {
         // Nobody can wait for its results, but a stream asks who makes it when it goes.
         engine.fail(method, engine.cancelled(method));
         throw BadInput("call: a handle that names no actor");
+    }
+    if (options != nullptr && options->priority) {
+        graph::extra_of(method).options.priority = *options->priority;
     }
     engine.actors.call(Object::of(*actor), method);
 }

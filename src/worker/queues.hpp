@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <map>
@@ -18,8 +19,13 @@ namespace mobula::worker {
 
 using graph::Task;
 
+/// A priority, which is any int, or `nothing`, which is below all of them.
+using Level = std::int64_t;
+inline constexpr Level nothing = std::numeric_limits<Level>::min();
+inline constexpr Level usual = 0;
+
 /// Ready tasks of a rank in the order in which they became ready, those of a higher priority
-/// first. Thread-safe.
+/// first, always: a lower one waits as long as there are higher ones. Thread-safe.
 class ReadyQueue {
 public:
     void push(Task& task) {
@@ -68,8 +74,7 @@ public:
         return size_.load(std::memory_order_relaxed);
     }
     /// The priority of the task that pop() would give, or `nothing`.
-    [[nodiscard]] int best() const noexcept { return best_.load(std::memory_order_relaxed); }
-    static constexpr int nothing = std::numeric_limits<int>::min();
+    [[nodiscard]] Level best() const noexcept { return best_.load(std::memory_order_relaxed); }
     /// As seen after every push that happened before; for whoever is about to sleep.
     [[nodiscard]] bool empty() {
         std::lock_guard guard(lock_);
@@ -78,9 +83,9 @@ public:
 
 private:
     void note_best() noexcept {
-        int best = usual_.empty() ? nothing : 0;
+        Level best = usual_.empty() ? nothing : usual;
         if (!others_.empty()) [[unlikely]]
-            best = std::max(best, others_.begin()->first);
+            best = std::max<Level>(best, others_.begin()->first);
         if (best != this->best()) best_.store(best, std::memory_order_relaxed);
     }
     Task* pop_with_priorities() noexcept {
@@ -95,7 +100,7 @@ private:
     graph::TaskList usual_;
     std::map<int, graph::TaskList, std::greater<>> others_;
     std::atomic<std::size_t> size_{0};
-    std::atomic<int> best_{nothing};
+    std::atomic<Level> best_{nothing};
 };
 
 /// Tasks that a worker made ready itself: it takes the newest, because their data is warm and

@@ -60,7 +60,7 @@ void Team::stop() noexcept {
 }
 
 void Team::push(Task& task) {
-    (task.bound || task.foreign ? fixed_ : ready_).push(task);
+    queue_of(task).push(task);
     if (asleep_.load(std::memory_order_relaxed) != 0) wake_one();
 }
 
@@ -87,7 +87,7 @@ void Team::wake_one() noexcept {
 }
 
 std::size_t Team::backlog() const noexcept {
-    std::size_t tasks = ready_.size() + fixed_.size();
+    std::size_t tasks = ready_.size() + fixed_.size() + calls_.size();
     for (const auto& worker : workers_) tasks += worker->deque.size();
     return tasks;
 }
@@ -101,19 +101,19 @@ Task* Team::take() {
 }
 
 Task* Team::take_any() {
-    Task* const task = take();
-    return task != nullptr ? task : fixed_.pop();
+    if (Task* const task = take()) return task;
+    if (Task* const task = fixed_.pop()) return task;
+    return calls_.pop();
 }
 
 Task* Team::take_foreign(Rank owner, std::size_t count) {
     return fixed_.remove(count, [&](const Task& task) {
         if (!task.foreign || task.bound || task.where != owner) return false;
-        // A call of an actor is counted by its actor, a task with demands holds them already, and
-        // a wish for a place was granted here: these stay.
+        // A task with demands holds them already, and a wish for a place was granted here: these
+        // stay.
         const graph::TaskExtra* const extra = task.extra;
-        return task.instance == nullptr &&
-               (extra == nullptr ||
-                (!extra->demands && extra->options.placement.kind == Placement::Kind::automatic));
+        return extra == nullptr ||
+               (!extra->demands && extra->options.placement.kind == Placement::Kind::automatic);
     });
 }
 

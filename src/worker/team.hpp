@@ -83,6 +83,7 @@ public:
 
     /// A task that became ready: behind the others of the rank. Tasks that must run on this rank
     /// (`bound`) and those of other ranks (`foreign`) are kept apart from those that may be sent.
+    /// What is an actor's (`here`) goes before the tasks of its priority.
     void push(Task& task);
     /// A task that became ready through what the calling worker did: it is the next it takes.
     void push_next(Task& task);
@@ -128,6 +129,10 @@ public:
 
 private:
     friend class Worker;
+    [[nodiscard]] ReadyQueue& queue_of(const Task& task) noexcept {
+        if (!task.bound && !task.foreign) return ready_;
+        return task.here ? calls_ : fixed_;
+    }
     void communicate();
     void wake_one() noexcept;
     bool wake_parked() noexcept;
@@ -140,6 +145,7 @@ private:
     Delegate& delegate_;
     ReadyQueue ready_;  ///< tasks of this rank that may run anywhere
     ReadyQueue fixed_;  ///< tasks that must run here
+    ReadyQueue calls_;  ///< what actors of this rank have to run
     std::vector<std::unique_ptr<Worker>> workers_;
     Timers timers_;
     std::thread communication_;

@@ -19,6 +19,8 @@ constexpr std::uint64_t poll_every_us = 10;
 constexpr unsigned own_tasks_in_a_row = 64;
 /// So many stacks that nothing waits on keep the memory that was touched deep in them.
 constexpr std::size_t warm_stacks = 8;
+/// So many calls of actors, then one of the tasks of their priority that wait meanwhile.
+constexpr unsigned calls_in_a_row_max = 64;
 /// With so many suspended, only every so-many-th yield begins a task.
 constexpr std::size_t yielding_max = 1000;
 constexpr unsigned yields_per_task = 64;
@@ -176,19 +178,23 @@ Fiber* Worker::next_resumed() noexcept {
 
 Task* Worker::next_task() noexcept {
     if (team_.stopping()) return nullptr;  // what was not begun is dropped
-    // All in the deques has the usual priority, 0.
-    const int best = std::max(team_.fixed_.best(), team_.ready_.best());
-    if (best <= 0 && until_shared_ != 0) {
+    const Level best = std::max(team_.fixed_.best(), team_.ready_.best());
+    const Level calls = team_.calls_.best();
+    if (calls != nothing) [[unlikely]] {
+        if (Task* const call = next_call(calls, best)) return call;
+    }
+    // All in the deques has the usual priority.
+    if (best <= usual && until_shared_ != 0) {
         --until_shared_;
         if (Task* const task = deque.pop_newest()) return task;
     }
     until_shared_ = own_tasks_in_a_row;
-    if (best >= 0) {
+    if (best >= usual) {
         if (Task* const task = next_shared()) return task;
         return deque.pop_newest();
     }
     if (Task* const task = deque.pop_newest()) return task;
-    if (best == ReadyQueue::nothing) return nullptr;
+    if (best == nothing && calls == nothing) return nullptr;
     for (const auto& other : team_.workers_) {
         if (Task* const task = other->deque.pop_oldest()) return task;
     }
@@ -197,10 +203,30 @@ Task* Worker::next_task() noexcept {
 
 /// From the queue whose next task has the higher priority, else from both in turn.
 Task* Worker::next_shared() noexcept {
-    const int fixed = team_.fixed_.best(), ready = team_.ready_.best();
+    const Level fixed = team_.fixed_.best(), ready = team_.ready_.best();
     fixed_first_ = fixed == ready ? !fixed_first_ : fixed > ready;
     if (Task* const task = (fixed_first_ ? team_.fixed_ : team_.ready_).pop()) return task;
     return (fixed_first_ ? team_.ready_ : team_.fixed_).pop();
+}
+
+/// What an actor has to run at the level `calls`, unless tasks go first: those of a higher level
+/// always, those of the same one after many calls in a row. `tasks` is the best level of the
+/// rank's queues of tasks.
+Task* Worker::next_call(Level calls, Level tasks) noexcept {
+    if (tasks < usual && (deque.size() != 0 || (calls < usual && others_have_own()))) tasks = usual;
+    if (calls < tasks) return nullptr;
+    if (calls > tasks) {
+        calls_in_a_row_ = 0;
+    } else if (++calls_in_a_row_ > calls_in_a_row_max) {
+        calls_in_a_row_ = 0;
+        return nullptr;
+    }
+    return team_.calls_.pop();
+}
+
+bool Worker::others_have_own() const noexcept {
+    return std::any_of(team_.workers_.begin(), team_.workers_.end(),
+                       [](const auto& other) { return other->deque.size() != 0; });
 }
 
 void Worker::after_task() noexcept {
@@ -217,7 +243,9 @@ bool Worker::anything_to_do() {
         if (resumed_first_ != nullptr) return true;
     }
     if (team_.stopping()) return suspended() == 0;
-    if (!deque.empty() || !team_.ready_.empty() || !team_.fixed_.empty()) return true;
+    if (!deque.empty() || !team_.ready_.empty() || !team_.fixed_.empty() || !team_.calls_.empty()) {
+        return true;
+    }
     for (const auto& other : team_.workers_) {
         if (!other->deque.empty()) return true;
     }
@@ -226,7 +254,8 @@ bool Worker::anything_to_do() {
 
 bool Worker::sees_work(std::uint64_t now) {
     if (any_resumed_.load(std::memory_order_acquire) || deque.size() != 0 ||
-        team_.ready_.size() != 0 || team_.fixed_.size() != 0 || team_.stopping()) {
+        team_.ready_.size() != 0 || team_.fixed_.size() != 0 || team_.calls_.size() != 0 ||
+        team_.stopping()) {
         return true;
     }
     steal(now);

@@ -58,6 +58,8 @@ private:
     void after_task() noexcept;
     [[nodiscard]] Task* next_task() noexcept;
     [[nodiscard]] Task* next_shared() noexcept;
+    [[nodiscard]] Task* next_call(Level calls, Level tasks) noexcept;
+    [[nodiscard]] bool others_have_own() const noexcept;
     [[nodiscard]] Fiber* next_resumed() noexcept;
     [[nodiscard]] bool anything_to_do();
     [[nodiscard]] bool sees_work(std::uint64_t now);
@@ -77,6 +79,7 @@ private:
     Counter tasks_run_;
     std::uint64_t last_poll_ = 0;
     unsigned until_shared_ = 0;
+    unsigned calls_in_a_row_ = 0;  // while tasks of their priority waited
     bool fixed_first_ = false;
     bool task_first_ = false;  // after a yield
     unsigned yields_ = 0;

@@ -4,6 +4,7 @@
 // they were given, placed on each rank in turn.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -416,6 +417,49 @@ void many(unsigned rank) {
           "20,000 calls were lost or changed their order");
 }
 
+std::atomic<int> noted{0};
+void note() { ++noted; }
+struct Observer {
+    int notes() { return noted.load(); }
+};
+/// Keeps the worker until so many tasks and calls have come from other ranks.
+void until_received(std::uint64_t tasks) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (statistics().tasks_received < tasks) {
+        check(std::chrono::steady_clock::now() < end, "tasks do not come while a worker is busy");
+    }
+}
+
+/// How many of a hundred tasks that are ready on the rank begin before a call.
+int notes_before(unsigned rank, const Actor<Observer>& observer, CallOptions options) {
+    get(remote(on(rank), [] { noted = 0; }));
+    const std::uint64_t received =
+        get(remote(on(rank), [] { return statistics().tasks_received; }));
+    std::vector<Ref<void>> tasks;
+    if (rank != mobula::rank()) {
+        tasks.push_back(remote<until_received>(on(rank), received + 103));
+    }
+    for (int i = 0; i < 100; ++i) tasks.push_back(remote<note>(on(rank)));
+    const Ref<int> before = observer.call<&Observer::notes>(options);
+    // Comes behind the call, which is in its queue when this one is counted.
+    tasks.push_back(remote(on(rank), [] {}));
+    get(tasks);
+    return get(before);
+}
+
+void calls_before_tasks(unsigned rank) {
+    if (get(remote<workers>(on(rank))) != 1) return;  // several workers have no common order
+    const auto usual = spawn<Observer>(at(rank));
+    check_equal(notes_before(rank, usual, {}), 0, "tasks that ran before a call");
+    check_equal(notes_before(rank, usual, {.priority = -1}), 100,
+                "those before one of less priority");
+    ActorOptions options = at(rank);
+    options.priority = -1;
+    const auto patient = spawn<Observer>(options);
+    check_equal(notes_before(rank, patient, {}), 100, "those before a call of a patient actor");
+    check_equal(notes_before(rank, patient, {.priority = 0}), 0, "those before its urgent call");
+}
+
 int driver(Job& job) {
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         order(rank);
@@ -427,6 +471,7 @@ int driver(Job& job) {
         pool_with_dead_ones(rank);
         pool_with_a_bad_argument(rank);
         inherited(rank);
+        calls_before_tasks(rank);
     }
     many(job.ranks - 1);
     return 0;

@@ -153,7 +153,7 @@ void finish_item(Task& task);
 [[nodiscard]] CellPtr spawn(Task& constructor, const ActorOptions& options);
 /// Submits a method call. Calls of one caller take effect in their order. Throws BadInput, and
 /// frees the task, for no actor.
-void call(Cell* actor, Task& method);
+void call(Cell* actor, Task& method, const CallOptions* options);
 void kill(Cell* actor);
 /// Whether a call's result failed because its actor is dead; not one that another actor's death
 /// was passed on to.
