@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
+#include <exception>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 namespace mobula {
+
+namespace graph {
+struct Failure;
+}  // namespace graph
 
 /// Base of everything the engine throws at its user.
 class Error : public std::runtime_error {
@@ -14,31 +19,40 @@ public:
     using std::runtime_error::runtime_error;
 };
 
-/// A task or actor method threw. `what()` is one sentence with the message, the function, the rank
-/// and the chain of tasks the failure passed through; the members give the same in parts.
+/// A task or an actor's method threw. `what()` is one sentence with the exception's type and text,
+/// the exceptions nested in it, the function, the rank and the chain of tasks that the failure
+/// passed through; the members give the same in parts. What cannot be encoded or decoded is such an
+/// error too, and the sentence says so. An exception type that mobula::travels names is caught as
+/// itself as well. Reentrant; copies share the parts.
 class TaskError : public Error {
 public:
-    TaskError(const std::string& sentence, std::string message, std::string function, unsigned rank,
-              std::vector<std::string> chain)
-        : Error(sentence),
-          message_(std::move(message)),
-          function_(std::move(function)),
-          chain_(std::move(chain)),
-          rank_(rank) {}
+    /// For the engine.
+    explicit TaskError(std::shared_ptr<const graph::Failure> failure);
 
-    /// What the user's exception said.
-    [[nodiscard]] const std::string& message() const noexcept { return message_; }
-    /// The function or method that threw.
-    [[nodiscard]] const std::string& function() const noexcept { return function_; }
+    /// The text of the user's exception: its what(), or the string or number that was thrown; the
+    /// type's name where the exception has no text.
+    [[nodiscard]] const std::string& message() const noexcept;
+    /// The type of what was thrown, such as "std::out_of_range", "app::Diverged", "const char*".
+    [[nodiscard]] const std::string& type() const noexcept;
+    /// The exceptions that it was thrown from by std::throw_with_nested, the outermost first, each
+    /// as "type: text".
+    [[nodiscard]] const std::vector<std::string>& causes() const noexcept;
+    /// The function or method that threw; empty for an object that could not be encoded or decoded.
+    [[nodiscard]] const std::string& function() const noexcept;
     /// Functions that got the failure instead of a value, the nearest to the reader last.
-    [[nodiscard]] const std::vector<std::string>& chain() const noexcept { return chain_; }
+    [[nodiscard]] const std::vector<std::string>& chain() const noexcept;
     /// The rank on which it threw.
-    [[nodiscard]] unsigned rank() const noexcept { return rank_; }
+    [[nodiscard]] unsigned rank() const noexcept;
+    /// The exception itself on the rank where it was thrown; null on every other rank. Where the
+    /// task runs is the engine's choice, so that a program can show this but not depend on it.
+    [[nodiscard]] std::exception_ptr cause() const noexcept;
+    /// For the engine.
+    [[nodiscard]] const std::shared_ptr<const graph::Failure>& failure() const noexcept {
+        return failure_;
+    }
 
 private:
-    std::string message_, function_;
-    std::vector<std::string> chain_;
-    unsigned rank_;
+    std::shared_ptr<const graph::Failure> failure_;
 };
 
 /// The rank that ran the task died, and the task's retries are used up.
@@ -59,7 +73,7 @@ public:
     using Error::Error;
 };
 
-/// The object store has no room for the object.
+/// The object store has no room for the object. Out of a task the sentence names the task.
 class StoreFull : public Error {
 public:
     using Error::Error;

@@ -12,3 +12,4 @@
 #include <mobula/options.hpp>
 #include <mobula/stream.hpp>
 #include <mobula/task.hpp>
+#include <mobula/travels.hpp>

@@ -124,9 +124,9 @@ auto put(T&& value) {
 /// Waits for the object and gives a copy of its value (an Array shares its bytes). The value of a
 /// move-only type is moved out: it can be got once, or given to one task by value; a second time on
 /// the same rank throws Error. Waiting suspends the calling task, never its worker; it goes on upon
-/// the same worker, when the task that this one runs meanwhile ends or waits. Throws TaskError,
-/// Cancelled, ActorDied, OwnerDied, Timeout after `timeout`, or BadInput for a Ref that names
-/// nothing.
+/// the same worker, when the task that this one runs meanwhile ends or waits. Throws TaskError
+/// (also as the exception type itself that travels<T>() named), Cancelled, ActorDied, OwnerDied,
+/// Timeout after `timeout`, or BadInput for a Ref that names nothing.
 template <class T>
 T get(const Ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
     detail::Cell* const cell = ref.cell().get();

@@ -10,6 +10,7 @@
 
 #include "base/check.hpp"
 #include "base/pool.hpp"
+#include "graph/task.hpp"
 
 namespace mobula::graph {
 namespace {
@@ -59,7 +60,7 @@ void fire(Waiter* waiter) noexcept {
     }
 }
 
-void decode_value(Object& object, const TypeInfo& type) {
+void decode_value(Object& object, const TypeInfo& type, const Reading& reading) {
     {
         std::lock_guard guard(object.lock);
         if (object.state.load(std::memory_order_relaxed) != State::encoded) return;
@@ -74,7 +75,10 @@ void decode_value(Object& object, const TypeInfo& type) {
         type.decode(reader, place);
     } catch (...) {
         if (object.content.value != nullptr) drop_place(object);
-        failure = failure_from_current_exception("the decoding of an object", 0);
+        failure = reading.task != nullptr
+                      ? failure_from_current_exception(name_of(*reading.task), reading.rank,
+                                                       Doing::decoding_argument)
+                      : failure_from_current_exception({}, reading.rank, Doing::decoding_object);
         object.content.failure = new FailurePtr(failure);
     }
     object.state.store(failure ? State::failed : State::ready, std::memory_order_release);
@@ -196,12 +200,12 @@ bool remove_waiter(Object& object, Waiter& waiter) noexcept {
     return false;
 }
 
-void* value_of(Object& object, const TypeInfo& type) {
+void* value_of(Object& object, const TypeInfo& type, const Reading& reading) {
     for (;;) {
         switch (state_of(object)) {
             case State::ready: return object.content.value;
-            case State::failed: failure_of(object)->raise();
-            case State::encoded: decode_value(object, type); break;
+            case State::failed: raise(failure_of(object));
+            case State::encoded: decode_value(object, type, reading); break;
             case State::decoding: sched_yield(); break;
             default: check(false, "the value of an object was read before it was here");
         }

@@ -127,9 +127,15 @@ inline void complete_alone(Object& object) noexcept {
 /// Takes a waiter out; false when it is not there, because it was or is being fired.
 bool remove_waiter(Object& object, Waiter& waiter) noexcept;
 
+/// Who reads a value, for what is said where it cannot be decoded.
+struct Reading {
+    std::uint32_t rank = 0;
+    const Task* task = nullptr;  ///< whose argument it is; null: another reader
+};
+
 /// The value of an object that is here: decodes it if need be (user code, which must not wait for
 /// objects). Throws its failure; an encoded value that cannot be decoded fails the object.
-[[nodiscard]] void* value_of(Object& object, const TypeInfo& type);
+[[nodiscard]] void* value_of(Object& object, const TypeInfo& type, const Reading& reading = {});
 /// The travelling form of a value that came encoded and was not read yet, else null.
 [[nodiscard]] std::unique_ptr<Encoded> copy_encoded(Object& object);
 [[nodiscard]] const FailurePtr& failure_of(const Object& object) noexcept;

@@ -151,8 +151,23 @@ void unbind_input(Input& input) noexcept { CellPtr{input.cell}; }
 
 // ---- objects ----
 
+namespace {
+
+/// With what is only said where a value is decoded and cannot be.
+void* read_value(Object& object, const TypeInfo& type, const Task* task) {
+    if (graph::state_of(object) == graph::State::ready) return object.content.value;
+    const auto rank = static_cast<std::uint32_t>(index(Engine::current().self()));
+    return graph::value_of(object, type, {rank, task});
+}
+
+}  // namespace
+
 void* cell_value(Cell& cell, const TypeInfo& type) {
-    return graph::value_of(Object::of(cell), type);
+    return read_value(Object::of(cell), type, nullptr);
+}
+
+void* input_value(const Input& input, const TypeInfo& type) {
+    return read_value(Object::of(*input.cell), type, input.task);
 }
 
 void note_moved_out(Cell& cell) {

@@ -239,7 +239,7 @@ void Dispatcher::send(Task& task, Rank to) {
         write_task(task, record);
     } catch (...) {
         // An argument that cannot be encoded fails the task, not the job.
-        const FailurePtr failure = engine_.caught(task);
+        const FailurePtr failure = engine_.caught(task, graph::Doing::encoding_argument);
         forget(task);
         if (construct) engine_.actors.kill_there(task, to, *failure);
         return engine_.fail(task, failure);
@@ -305,7 +305,7 @@ void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
             record.put(head).put(copy).put(bytes);
         }
     } catch (...) {
-        return give_failure(task, *engine_.caught(task));
+        return give_failure(task, *engine_.caught(task, graph::Doing::encoding_result));
     }
     network_.send(task.where, record);
 }

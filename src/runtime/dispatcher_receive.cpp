@@ -43,7 +43,7 @@ void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
             }
         }
     } catch (...) {
-        const FailurePtr failure = engine_.caught(task);
+        const FailurePtr failure = engine_.caught(task, graph::Doing::decoding_argument);
         if (kind == Kind::spawn) engine_.actors.never_began(actor, *failure);
         return refuse(task, *failure);
     }
@@ -66,21 +66,23 @@ void Dispatcher::refuse(Task& task, const graph::Failure& failure) noexcept {
 /// reference without which their owner may free them.
 void Dispatcher::fetch_arguments(Task& task, Kind kind, Arrived arrived) {
     auto* const held = arrived.encoded.release();
-    engine_.exchange.pull(std::move(arrived.parts),
-                          [this, &task, kind, held](std::string_view reason) {
-                              std::unique_ptr<Encoded> value(held);
-                              try {
-                                  if (!reason.empty()) throw Error(std::string(reason));
-                                  graph::open_arguments(task, std::move(value));
-                              } catch (...) {
-                                  const FailurePtr failure = engine_.caught(task);
-                                  if (kind != Kind::task) engine_.actors.withdraw(task, *failure);
-                                  foreign_ended(task);
-                                  return refuse(task, *failure);
-                              }
-                              if (kind == Kind::task) return engine_.run_here(task);
-                              engine_.actors.arrive(task);
-                          });
+    engine_.exchange.pull(
+        std::move(arrived.parts), [this, &task, kind, held](std::string_view reason) {
+            std::unique_ptr<Encoded> value(held);
+            try {
+                if (!reason.empty()) throw Error(std::string(reason));
+                graph::open_arguments(task, std::move(value));
+            } catch (...) {
+                const FailurePtr failure =
+                    engine_.caught(task, reason.empty() ? graph::Doing::decoding_argument
+                                                        : graph::Doing::bringing_argument);
+                if (kind != Kind::task) engine_.actors.withdraw(task, *failure);
+                foreign_ended(task);
+                return refuse(task, *failure);
+            }
+            if (kind == Kind::task) return engine_.run_here(task);
+            engine_.actors.arrive(task);
+        });
 }
 
 // ---- what comes back ----

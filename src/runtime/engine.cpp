@@ -222,7 +222,8 @@ void Engine::run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure
         if (graph::is_packed(task)) graph::unpack(task);
         task.info->run(task, graph::arguments(task), self_object);
     } catch (...) {
-        failure = caught(task);
+        const bool decoding = graph::is_packed(task);  // still, so it did not begin to run
+        failure = caught(task, decoding ? graph::Doing::decoding_argument : graph::Doing::running);
     }
     worker::Team::frame() = outer;
 }
@@ -304,9 +305,9 @@ void Engine::fail(Task& task, const FailurePtr& failure) noexcept {
     retire(task);
 }
 
-FailurePtr Engine::caught(const Task& task) const {
+FailurePtr Engine::caught(const Task& task, graph::Doing doing) const {
     return graph::failure_from_current_exception(graph::name_of(task),
-                                                 static_cast<std::uint32_t>(index(self())));
+                                                 static_cast<std::uint32_t>(index(self())), doing);
 }
 
 FailurePtr Engine::cancelled(const Task& task) const {

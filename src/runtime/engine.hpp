@@ -85,7 +85,8 @@ public:
     void cancel(Object& object, bool recursive);
 
     /// The failure of a task by the exception that is being handled.
-    [[nodiscard]] FailurePtr caught(const Task& task) const;
+    [[nodiscard]] FailurePtr caught(const Task& task,
+                                    graph::Doing doing = graph::Doing::running) const;
     /// The failure of a task that was cancelled.
     [[nodiscard]] FailurePtr cancelled(const Task& task) const;
     [[nodiscard]] static const graph::InputEvents& exist_events() noexcept;

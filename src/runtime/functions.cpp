@@ -15,12 +15,13 @@
 #include <mobula/detail/function.hpp>
 
 #include "base/check.hpp"
+#include "graph/travelling.hpp"
 
 namespace mobula {
 namespace {
 
 /// Changes with every change of what ranks tell each other.
-constexpr std::uint64_t protocol_version = 1;
+constexpr std::uint64_t protocol_version = 2;
 
 std::vector<runtime::FunctionTable::Entry>& registered() {
     static auto* const entries = new std::vector<runtime::FunctionTable::Entry>();
@@ -164,7 +165,13 @@ std::string readable_name(const char* mangled) {
 
 namespace runtime {
 
-FunctionTable FunctionTable::of_process() { return FunctionTable(registered()); }
+FunctionTable FunctionTable::of_process() {
+    FunctionTable table(registered());
+    for (const char* exception : graph::travelling_types()) {
+        table.digest_ = mix(table.digest_, exception, std::strlen(exception) + 1);
+    }
+    return table;
+}
 
 FunctionTable::FunctionTable(std::vector<Entry> entries) : entries_(std::move(entries)) {
     // Stable: lambdas of internal linkage may share an identity; one executable registers them in

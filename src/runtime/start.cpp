@@ -15,6 +15,7 @@
 #include <mobula/job.hpp>
 
 #include "base/log.hpp"
+#include "graph/failure.hpp"
 #include "native/devices.hpp"
 #include "native/file.hpp"
 #include "runtime/engine.hpp"
@@ -100,11 +101,9 @@ int call_driver(int (*driver)(Job&), Job& job, std::string& reason) {
         reason = error.what();
         std::fprintf(stderr, "%s\n", error.what());
         return bad_input;
-    } catch (const std::exception& error) {
-        reason = std::string("the driver ended by an exception: ") + error.what();
-        std::fprintf(stderr, "mobula: %s\n", reason.c_str());
     } catch (...) {
-        reason = "the driver ended by an exception that is no std::exception";
+        const graph::Described exception = graph::describe_current_exception();
+        reason = "the driver ended by an exception: " + graph::text_of(exception);
         std::fprintf(stderr, "mobula: %s\n", reason.c_str());
     }
     return failed;

@@ -85,17 +85,25 @@ void Streams::finish(Task& task) {
 
     RecordWriter record(Kind::item);
     record.put(task.key);
+    try {
+        write_item(object, task.where, record);
+    } catch (...) {
+        graph::raise(engine_.caught(task, graph::Doing::encoding_item));
+    }
+    engine_.network.send(task.where, record);
+}
+
+void Streams::write_item(Object& object, Rank to, RecordWriter& record) {
     detail::Writer writer;
     object.type->encode(object.content.value, writer);
     if (engine_.exchange.fits_inline(writer)) {
         record.put(ItemForm::encoded);
-        engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
+        engine_.exchange.put_encoded(*engine_.exchange.seal(writer), to, record);
     } else {
         const std::uint64_t bytes = object.type->weight(object.content.value);
         record.put(ItemForm::located);
         record.put(engine_.exchange.keep_copy(object, engine_.exchange.seal(writer))).put(bytes);
     }
-    engine_.network.send(task.where, record);
 }
 
 void Streams::consumed(Producer& producer) {
@@ -191,7 +199,7 @@ std::optional<CellPtr> Streams::take(Object& stream, Gathering* waiting) {
             return std::nullopt;
         }
     }
-    if (graph::state_of(stream) == graph::State::failed) graph::failure_of(stream)->raise();
+    if (graph::state_of(stream) == graph::State::failed) graph::raise(graph::failure_of(stream));
     return CellPtr();
 }
 

@@ -44,6 +44,9 @@ public:
     void on_consumed(Rank from, wire::RecordReader& reader);
 
 private:
+    /// In the record that announces it: the item, or where it is. Runs the user's code.
+    void write_item(Object& object, Rank to, wire::RecordWriter& record);
+
     struct Producer {
         std::mutex mutex;
         std::uint64_t made = 0, consumed = 0;

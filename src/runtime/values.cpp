@@ -232,8 +232,8 @@ void Exchange::send_value(Shared& shared, const ObjectId& id, Rank to) {
         failure = object != nullptr && graph::state_of(*object) == State::failed
                       ? graph::failure_of(*object)
                       : graph::failure_from_current_exception(
-                            "the encoding of an object",
-                            static_cast<std::uint32_t>(index(network_.self())));
+                            {}, static_cast<std::uint32_t>(index(network_.self())),
+                            graph::Doing::encoding_object);
     }
     RecordWriter none(Kind::value);
     none.put(id).put(static_cast<std::uint8_t>(0));

@@ -110,6 +110,8 @@ void unbind_input(Input& input) noexcept;
 /// The object's value once it is ready; decodes it when it came encoded. Throws what the object's
 /// failure says.
 [[nodiscard]] void* cell_value(Cell& cell, const TypeInfo& type);
+/// The same of an argument of a task that runs.
+[[nodiscard]] void* input_value(const Input& input, const TypeInfo& type);
 /// To be called before the value of a type that cannot be copied is moved out; throws Error the
 /// second time.
 void note_moved_out(Cell& cell);

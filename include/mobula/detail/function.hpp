@@ -80,17 +80,21 @@ public:
     /// where nobody else can see the difference.
     decltype(auto) take(bool keep) {
         if constexpr (std::is_lvalue_reference_v<P>) {
-            return static_cast<const D&>(input_.cell == nullptr ? value_
-                                                                : *seen_value<D>(*input_.cell));
+            return static_cast<const D&>(input_.cell == nullptr ? value_ : *seen_input());
         } else {
             return take_value_of_own(keep);
         }
     }
 
 private:
+    const D* seen_input() {
+        const auto* value = static_cast<const D*>(input_value(input_, type_info<D>));
+        if constexpr (!copyable<D>) refuse_moved_out(*input_.cell);
+        return value;
+    }
     D take_value_of_own([[maybe_unused]] bool keep) {
-        D* value = input_.cell == nullptr ? &value_
-                                          : static_cast<D*>(cell_value(*input_.cell, type_info<D>));
+        D* value =
+            input_.cell == nullptr ? &value_ : static_cast<D*>(input_value(input_, type_info<D>));
         if constexpr (copyable<D>) {
             const bool movable = !keep && (input_.cell == nullptr || sole_reference(*input_.cell));
             return movable ? D(std::move(*value)) : D(*value);
