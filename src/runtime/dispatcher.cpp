@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/task_record.hpp"
@@ -34,6 +35,7 @@ Dispatcher::Dispatcher(Engine& engine, Network& network,
                        std::chrono::microseconds window)
     : engine_(engine),
       network_(network),
+      repeated_(engine.options.large_value_bytes),
       slots_(1),  // slot 0 is the end of the free list
       loads_(network.self(), workers_of_ranks,
              static_cast<std::uint64_t>(std::chrono::nanoseconds(window).count())) {}
@@ -188,8 +190,18 @@ void Dispatcher::place(Task& task) {
 
 // ---- sending ----
 
-/// Head, options, arguments. An actor's call names the actor in front.
-void Dispatcher::write_task(Task& task, RecordWriter& record) {
+/// Large arguments that go out; warns of what would have gone once as an object.
+void Dispatcher::look_for_repeats(const Task& task, detail::Writer& arguments) {
+    const bool blocks_travel = network_.transport().verb(task.where) != transport::Verb::map;
+    const std::size_t bytes = RepeatedValues::bytes_sent(arguments, blocks_travel);
+    if (!repeated_.large(bytes)) return;
+    if (!repeated_.note(engine_.functions.index_of(*task.info), bytes, arguments)) return;
+    log::warning(RepeatedValues::warning(task.info->name(), bytes));
+}
+
+/// Head, options, arguments. An actor's call names the actor in front. A task that came back and
+/// goes again is no repetition of the user's.
+void Dispatcher::write_task(Task& task, RecordWriter& record, bool first_time) {
     const bool call = task.actor != nullptr || task.info->actor != nullptr;
     const bool options = task.extra != nullptr && !only_placed(task);
     detail::Writer& arguments = scratch_writer();
@@ -206,6 +218,7 @@ void Dispatcher::write_task(Task& task, RecordWriter& record) {
     if (plain) {
         record.bytes(arguments.stream().data(), arguments.stream().size());
     } else {
+        if (first_time) look_for_repeats(task, arguments);
         engine_.exchange.put_encoded(*engine_.exchange.seal(arguments), task.where, record);
     }
 }
@@ -213,6 +226,7 @@ void Dispatcher::write_task(Task& task, RecordWriter& record) {
 void Dispatcher::send(Task& task, Rank to) {
     task.where = to;
     task.results_left = task.info->results;
+    const bool first_time = task.key.generation == 0;
     enter(task);
     const TaskKey key = task.key;
     const std::uint64_t cancels = cancels_.load();
@@ -236,7 +250,7 @@ void Dispatcher::send(Task& task, Rank to) {
         if (task.actor != nullptr) {
             record.put(engine_.exchange.actor_of(Object::of(*task.actor)).first);
         }
-        write_task(task, record);
+        write_task(task, record, first_time);
     } catch (...) {
         // An argument that cannot be encoded fails the task, not the job.
         const FailurePtr failure = engine_.caught(task, graph::Doing::encoding_argument);

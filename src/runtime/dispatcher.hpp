@@ -11,6 +11,7 @@
 #include "graph/task.hpp"
 #include "runtime/exchange.hpp"
 #include "runtime/network.hpp"
+#include "runtime/repeated_values.hpp"
 #include "scheduler/loads.hpp"
 
 namespace mobula::runtime {
@@ -85,7 +86,8 @@ private:
     void free_slot(TaskKey key);
     [[nodiscard]] Task* lookup(TaskKey key, Rank where) const;
     [[nodiscard]] Back take_back(const ResultHead& head, Rank from);
-    void write_task(Task& task, wire::RecordWriter& record);
+    void write_task(Task& task, wire::RecordWriter& record, bool first_time);
+    void look_for_repeats(const Task& task, detail::Writer& arguments);
     void refuse(Task& task, const graph::Failure& failure) noexcept;
     void fetch_arguments(Task& task, wire::Kind kind, Arrived arrived);
     void let_go(Rank from, ResultForm form, wire::RecordReader& reader);
@@ -94,6 +96,7 @@ private:
 
     Engine& engine_;
     Network& network_;
+    RepeatedValues repeated_;
     std::atomic<std::uint64_t> cancels_{0};  ///< so many were begun
     Spinlock lock_;  ///< of the table of sent tasks, and of the loads that it makes
     std::vector<Slot> slots_;

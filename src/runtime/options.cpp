@@ -60,12 +60,12 @@ constexpr std::array rows{
     automatic("gpus", &Options::gpus, Form::number, -1, 1024, "from CUDA_VISIBLE_DEVICES or Slurm",
               "GPUs of this rank"),
     other("resources", &Options::resources, Form::amounts,
-          "names with amounts, as accel=1,disk=2.5", "what this rank has beyond CPUs and GPUs"),
+          "names with amounts, as accel=1,disk=2.5", "resources of this rank beyond CPUs and GPUs"),
     number("stack_bytes", &Options::stack_bytes, Form::bytes, 64 * kib, 64 * gib,
-           "stack of the driver and of every task; one that needs more ends the job with a "
-           "sentence. Only what was touched takes memory"),
+           "stack of the driver and of every task; a task that needs more ends the job with a "
+           "sentence. Only touched pages take memory"),
     number("suspended_max", &Options::suspended_max, Form::number, 1, 1e7,
-           "tasks that wait at once on one worker; beyond it they fail instead of waiting"),
+           "tasks that may wait at once on one worker; a wait beyond that fails"),
     automatic("spin_us", &Options::spin_us, Form::microseconds, -1, 1e6,
               "by measurement, 0 where ranks share CPUs",
               "time for which an idle worker looks for work before it sleeps"),
@@ -76,12 +76,16 @@ constexpr std::array rows{
            "the largest value that travels inside a message; larger ones are fetched"),
     number("locality_bytes", &Options::locality_bytes, Form::bytes, 0, tib,
            "a task with at least so many bytes of inputs on one rank goes there"),
+    number("large_value_bytes", &Options::large_value_bytes, Form::bytes, 0, tib,
+           "arguments by value of at least so many bytes are compared: the engine warns once of a "
+           "function that gets the same ones again and again; 0: never"),
     number("window_us", &Options::window_us, Form::microseconds, 0, 1e6,
-           "work kept queued ahead at another rank; more hides delays, less balances better"),
+           "run time of the tasks that are sent ahead to another rank; more hides delays, less "
+           "balances better"),
     number("backlog_bytes", &Options::backlog_bytes, Form::bytes, mib, tib,
-           "what may wait in memory for one other rank before submission slows down"),
+           "bytes that may wait in memory for one other rank; beyond them submission slows down"),
     number("pending_max", &Options::pending_max, Form::number, 1000, 1e12,
-           "tasks of one rank submitted and not over before submission slows down"),
+           "tasks of one rank that are submitted and not over; beyond them submission slows down"),
     number("heartbeat_ms", &Options::heartbeat_ms, Form::milliseconds, 10, 60000,
            "time between signs of life"),
     number("dead_after_ms", &Options::dead_after_ms, Form::milliseconds, 100, 3.6e6,
@@ -91,17 +95,18 @@ constexpr std::array rows{
           "how large objects move between ranks, for tests; empty: the best way per rank"),
     other("log_level", &Options::log_level, Form::word, "debug, info, warning, error or off",
           "messages below this level are not written"),
-    number("stall_seconds", &Options::stall_seconds, Form::seconds, 0, day_s,
-           "time without progress after which it is printed who waits for whom; 0: never"),
+    number(
+        "stall_seconds", &Options::stall_seconds, Form::seconds, 0, day_s,
+        "time without progress after which the engine prints which tasks wait for what; 0: never"),
     other("stall_abort", &Options::stall_abort, Form::yes_no, "yes or no",
-          "end the job after that print"),
+          "abort the job after printing it"),
     other("forward_output", &Options::forward_output, Form::yes_no, "yes or no",
-          "bring what tasks print to stdout on other ranks to the driver's terminal, in whole "
-          "lines with the rank in front; stderr stays where the launcher puts it"),
+          "bring lines that tasks print to stdout on other ranks to the driver's terminal, with "
+          "the rank in front; stderr stays where the launcher puts it"),
     other("status_file", &Options::status_file, Form::path, "a path",
-          "a file in which the driver's rank leaves \"exit <code>\" at the end; empty: none"),
+          "a file to which the driver's rank writes \"exit <code>\" at the end; empty: none"),
     number("exit_wait_s", &Options::exit_wait_s, Form::seconds, 0, 3600,
-           "how long ranks wait for each other to end in good order"),
+           "time that ranks give each other to end; tasks still running after it are abandoned"),
 };
 
 /// Variables of the launcher and of the tests, which reach the ranks by the way; not for us.

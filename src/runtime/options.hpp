@@ -52,6 +52,10 @@ struct Options {
     /// the load is least.
     std::size_t locality_bytes = std::size_t{64} << 10U;
 
+    /// Bytes from which arguments by value are looked at: the engine warns once of a function that
+    /// gets the same ones again and again. 0: never.
+    std::size_t large_value_bytes = std::size_t{1} << 20U;
+
     // ---- between ranks ----
 
     /// Microseconds of work that are kept queued ahead at another rank, so that it need not wait
