@@ -58,7 +58,7 @@ public:
         return submit<method>(&options, std::forward<Arguments>(arguments)...);
     }
 
-    /// Ready when the constructor has run; its failure says why it has not.
+    /// Ready when the constructor has run; fails with the constructor's exception.
     [[nodiscard]] Ref<void> ready() const { return Ref<void>(cell_); }
 
     [[nodiscard]] const detail::CellPtr& cell() const noexcept { return cell_; }
@@ -89,7 +89,7 @@ private:
 
 namespace detail {
 
-/// The type as which an argument travels to a constructor: "text" as a std::string.
+/// The form in which an argument travels to a constructor: "text" as a std::string.
 template <class Argument>
 struct Travelling {
     using type = std::remove_cvref_t<Argument>;
@@ -139,12 +139,12 @@ inline constexpr bool starts_with_actor_options<First, A...> =
 
 }  // namespace detail
 
-/// Makes an actor on the rank that its options or the load say: `spawn<Trainer>({.gpus = 1}, 3)`.
-/// Returns at once; a Ref<T> given for a constructor's T is waited for. Throws Infeasible, and
-/// BadInput for an option that is wrong or when an actor of this rank has the name. Whether one of
-/// another rank has it, rank 0 knows, and the constructor waits for its answer. When one has it,
-/// the new actor is dead before it began: neither its constructor nor any call runs, and `get` of
-/// ready() and of each call throws ActorDied with that reason.
+/// Makes an actor on a rank that its options or else the load choose: `spawn<Trainer>({.gpus = 1},
+/// 3)`. Returns at once; the constructor waits for a Ref<T> given for its parameter T. Throws
+/// Infeasible, and BadInput for a wrong option or when an actor of this rank has the name. Rank 0
+/// keeps the names of all ranks, and the constructor of an actor with a name waits for its answer.
+/// When another actor has the name, neither the constructor nor any call runs, and `get` of ready()
+/// and of each call throws ActorDied with that reason.
 template <class A, class... Arguments>
     requires(!detail::starts_with_actor_options<Arguments...>)
 Actor<A> spawn(Arguments&&... arguments) {
@@ -155,7 +155,7 @@ Actor<A> spawn(const ActorOptions& options, Arguments&&... arguments) {
     return detail::spawn_actor<A>(options, std::forward<Arguments>(arguments)...);
 }
 
-/// The living actor of that name, or nothing. Asks rank 0; the caller vouches for the class.
+/// The living actor of that name, or nothing. Asks rank 0. The caller answers for the class A.
 template <class A>
 [[nodiscard]] std::optional<Actor<A>> find(std::string_view name) {
     detail::CellPtr cell = detail::find_actor(name);
@@ -163,17 +163,16 @@ template <class A>
     return Actor<A>(std::move(cell));
 }
 
-/// Ends the actor at once: calls that wait fail with ActorDied, one that runs is asked to stop
-/// (mobula::cancelled()).
+/// Ends the actor at once: waiting calls fail with ActorDied, in a running one mobula::cancelled()
+/// turns true.
 template <class A>
 void kill(const Actor<A>& actor) {
     detail::kill(actor.cell().get());
 }
 
-/// Hands work to whichever actor is idle. One that turns out to be dead, because the result of what
-/// it was given failed with its death, gets no more; when all are dead, whatever is submitted fails
-/// with ActorDied. What failed is not given to another: it may have been done in part. Thread-bound
-/// to its task.
+/// Hands each call to an idle actor. An actor with a result that failed by its death gets no more
+/// calls; when all are dead, every submitted call fails with ActorDied. A failed call is not
+/// repeated on another actor, because it may have been done in part. Thread-bound to its task.
 ///
 ///     mobula::ActorPool<Trainer, Loss> pool(actors);
 ///     for (const Batch& batch : batches) pool.submit<&Trainer::step>(batch);
@@ -190,12 +189,12 @@ public:
     template <auto method, class... Arguments>
     void submit(Arguments&&... arguments) {
         while (idle_.empty() && !running_.empty()) collect();
-        std::size_t number = 0;  // when all are dead, any of them says so
+        std::size_t number = 0;  // when all are dead, the call fails by any of them
         const bool idle = !idle_.empty();
         if (idle) number = idle_.front();
         Ref<R> result =
             actors_[number].template call<method>(std::forward<Arguments>(arguments)...);
-        if (idle) idle_.pop_front();  // not before: who was given nothing stays idle
+        if (idle) idle_.pop_front();  // not before: a call that throws leaves it idle
         running_.push_back(std::move(result));
         by_.push_back(number);
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// How values travel between ranks. Trivially copyable types that do not say themselves how go as
-/// their bytes. All others go through cereal: standard containers by its headers, user types by
-/// their `serialize`, or `save` and `load`, or `save_minimal` and `load_minimal`, as members or
+/// How values travel between ranks. Trivially copyable types without a form of their own travel as
+/// their bytes. All others go through cereal: standard containers by cereal's headers, user types
+/// by their `serialize`, or `save` and `load`, or `save_minimal` and `load_minimal`, as members or
 /// functions, with a version or without. A user type that holds a container includes that
-/// container's cereal header itself. What holds an address, or something that cannot travel,
-/// cannot travel either; the members of a class are its author's to answer for.
+/// container's cereal header itself. A type that holds an address, or a part that cannot travel,
+/// cannot travel either, as far as the compiler can see its parts.
 
 #include <cereal/cereal.hpp>
 #include <cereal/types/array.hpp>
@@ -55,7 +55,8 @@ public:
           reader_(&reader) {}
     [[nodiscard]] detail::Reader& reader() noexcept { return *reader_; }
 
-    /// Elements that may travel as nothing, of so many bytes in memory, are about to be announced.
+    /// The next length is that of elements which may travel as nothing and take so many bytes in
+    /// memory.
     void expect_elements(std::size_t element_bytes) noexcept { element_bytes_ = element_bytes; }
     /// Throws Error for a number of elements that the rest of the stream cannot hold. Those that
     /// travel as nothing have 64 KiB of memory, all in the archive together.
@@ -75,8 +76,7 @@ private:
 
 namespace detail {
 
-/// Archives for which there is no overload of ours: what saves to them is a user's form or
-/// cereal's.
+/// Archives without an overload in this file: only a form by the user or by cereal saves to them.
 class OutputProbe : public OutputArchive {};
 class InputProbe : public InputArchive {};
 
@@ -113,8 +113,8 @@ template <class... P>
 consteval bool any_has_own_form(List<P...>) {
     return (has_own_form<std::remove_cv_t<P>>() || ...);
 }
-/// Whether a T, or what it holds, says itself how it travels, in any of cereal's ways; then it goes
-/// that way, also where its bytes could be copied.
+/// Whether a T, or a part of it, has a form of its own in any of cereal's ways. Such a form is used
+/// also where the bytes could be copied.
 template <class T>
 consteval bool has_own_form() {
     if constexpr (has_parts<T>) {
@@ -137,11 +137,11 @@ consteval bool is_plain() {
         return !has_own_form<T>();
     }
 }
-/// Types whose bytes are their value. An address means nothing on another rank.
+/// Types that are their bytes. An address means nothing on another rank.
 template <class T>
 concept Plain = is_plain<T>();
 
-/// Class types of plain bytes that cereal is to learn from us. Those that hold others it knows.
+/// Class types of plain bytes, for which this file gives cereal a form. cereal knows containers.
 template <class T>
 concept PlainClass =
     ClassOrUnion<T> && !has_parts<T> && std::is_default_constructible_v<T> && Plain<T>;
@@ -152,7 +152,7 @@ consteval bool goes_through_cereal();
 template <class T>
 inline constexpr bool goes_inside =
     !std::is_const_v<T> && std::is_default_constructible_v<T> && goes_through_cereal<T>();
-/// Of how a pointee is made nothing can be said here: cereal may use a private constructor.
+/// cereal may make a pointee by a private constructor, which cannot be seen here.
 template <class T>
 inline constexpr bool goes_inside<Pointee<T>> =
     std::is_polymorphic_v<T> || cereal::traits::has_load_and_construct<T, InputArchive>::value ||
@@ -179,7 +179,7 @@ consteval bool goes_through_cereal() {
 template <class T>
 concept ThroughCereal = goes_through_cereal<T>();
 
-/// Containers whose elements may have a form without a byte.
+/// Containers of elements that may travel without a byte.
 template <class T>
 concept HoldsBlanks =
     has_parts<T> && ClassOrUnion<typename T::value_type> && !Plain<typename T::value_type>;
@@ -192,7 +192,7 @@ void prologue(InputArchive& archive, const T&) {
     archive.expect_elements(sizeof(typename T::value_type));
 }
 
-/// What may be an argument, a result or an object: a type that can be moved and can travel.
+/// Arguments, results and objects: types that can be moved and can travel.
 template <class T>
 concept Value = std::same_as<T, std::remove_cvref_t<T>> && std::is_object_v<T> &&
                 std::move_constructible<T> && (detail::Plain<T> || detail::ThroughCereal<T>);
@@ -215,8 +215,7 @@ void CEREAL_LOAD_FUNCTION_NAME(mobula::InputArchive& archive, T& value) {
         archive.reader().bytes(&value, sizeof value);
     }
 }
-/// For the archives themselves only, so that what looks for a user's form by a probe does not find
-/// these two.
+/// For the archives themselves only, so that a probe for a user's form does not find these two.
 template <std::same_as<mobula::OutputArchive> Archive, mobula::detail::PlainClass T>
 void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const T& value) {
     archive.writer().raw(value);
@@ -290,8 +289,8 @@ void decode(Reader& reader, void* place) {
     }
 }
 
-/// Types whose encoding, decoding and destroying runs no code of the user's and takes a time that
-/// goes by their bytes: the engine may do that while it drives the network.
+/// Types that are encoded, decoded and destroyed without code of the user's, in a time that grows
+/// with their bytes only: the engine may do that while it drives the network.
 template <class T>
 inline constexpr bool is_quiet = Plain<T>;
 template <>
@@ -304,7 +303,7 @@ inline constexpr bool is_quiet<std::pair<A, B>> = is_quiet<A> && is_quiet<B>;
 template <class... T>
 inline constexpr bool is_quiet<std::tuple<T...>> = (is_quiet<T> && ...);
 
-/// Whether a T's weight() says how many bytes it has; a user's may mean anything.
+/// Whether weight() of a T is a number of bytes; a user's function of that name may mean anything.
 template <class T>
 inline constexpr bool weighs_itself = false;
 

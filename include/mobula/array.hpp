@@ -18,13 +18,14 @@
 
 namespace mobula {
 
-/// A contiguous n-dimensional array (row-major, at most 8 dimensions) whose bytes are never
-/// copied on one node: `get` gives a view of the bytes where they lie, on the same node straight
-/// in the peer's memory. Copies share the bytes.
+/// A contiguous n-dimensional array (row-major, at most 8 dimensions). Its bytes are never copied
+/// on one node: `get` gives a view of the bytes where they lie, also in the memory of another rank
+/// of the node. Copies share the bytes.
 ///
-/// Elements can be written through `mutable_data()` by who has them alone: whoever made the array,
-/// until it is copied or given away (put, argument, result), or who got the last there is of it.
-/// As an object it is read-only, as every object. A view keeps its object pinned. Reentrant.
+/// `mutable_data()` gives write access while no other array shares the bytes: after construction,
+/// until the array is copied or given away (put, argument, result), or as the last holder of what
+/// arrived. An array that is an object is read-only, as every object. A view keeps its object
+/// pinned. Reentrant.
 template <class T>
     requires std::is_trivially_copyable_v<T> && (!detail::HoldsAddress<T>)
 class Array {
@@ -93,8 +94,9 @@ public:
     /// Bytes of the elements.
     [[nodiscard]] std::size_t weight() const noexcept { return size() * sizeof(T); }
 
-    /// Throws BadInput where others have these bytes too, or another rank lent them; `copy_of`
-    /// makes an array of one's own. The pointer must not be used after the array was given away.
+    /// Throws BadInput where other arrays share the bytes, or where they are another rank's;
+    /// `copy_of` makes an array with bytes of its own. The pointer must not be used after the array
+    /// was given away.
     [[nodiscard]] T* mutable_data() {
         if (buffer_ && !buffer_.writable()) {
             throw BadInput(

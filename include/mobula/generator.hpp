@@ -9,7 +9,7 @@
 
 namespace mobula {
 
-/// What a task or an actor's method returns that makes a stream of objects: a coroutine with
+/// The return type of a task or method that makes a stream of objects: a coroutine with
 /// `co_yield item`. Each item can be consumed while the task goes on; the task waits when its
 /// consumer is TaskOptions::stream_window items behind (a method: 16). Thread-bound.
 ///
@@ -41,7 +41,7 @@ public:
         if (coroutine_) coroutine_.destroy();
     }
 
-    /// Runs to the next item; empty at the end. Throws what the coroutine throws, once.
+    /// Runs to the next item; empty at the end. Passes on an exception of the coroutine, once.
     [[nodiscard]] std::optional<T> next() {
         if (!coroutine_ || coroutine_.done()) return std::nullopt;
         coroutine_.promise().item.reset();

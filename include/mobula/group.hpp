@@ -9,10 +9,10 @@
 
 namespace mobula {
 
-/// Resources reserved on ranks as a gang, all bundles or none. Bundles name what they hold as
+/// Resources reserved on ranks as a gang, all bundles or none. A bundle is a list of amounts:
 /// {"cpus", 2}, {"gpus", 1} or a custom resource. The reservation ends with this object. Throws
-/// Infeasible where the ranks could never hold it. Thread-bound to its task; its bundles'
-/// placements may travel, and be used on every rank once the group is ready.
+/// Infeasible where the ranks could never hold it. Thread-bound to its task; the placements of its
+/// bundles may travel, and be used on every rank once the group is ready.
 class PlacementGroup {
 public:
     explicit PlacementGroup(std::vector<Resources> bundles, Strategy strategy = Strategy::pack)
@@ -24,7 +24,7 @@ public:
     PlacementGroup& operator=(const PlacementGroup&) = delete;
     ~PlacementGroup() { detail::remove_group(group_); }
 
-    /// Ready when all bundles are reserved; Cancelled when the group goes before they are.
+    /// Ready when all bundles are reserved; Cancelled when the group ends before that.
     [[nodiscard]] Ref<void> ready() const { return Ref<void>(ready_); }
     /// For TaskOptions::placement and ActorOptions::placement.
     [[nodiscard]] Placement bundle(unsigned number) const {

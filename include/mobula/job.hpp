@@ -10,7 +10,7 @@
 
 namespace mobula {
 
-/// What the driver is told of its job.
+/// The job as the driver sees it.
 struct Job {
     /// The program's arguments without the engine's own (--mobula-...), the program's name first.
     std::vector<std::string> arguments;
@@ -18,10 +18,10 @@ struct Job {
     unsigned nodes = 1;
 };
 
-/// What the calling rank has done so far, in sums that only grow. Bytes count where they arrive;
-/// what is mapped from another rank of the same node does not move.
+/// Counts of the calling rank since its start. Bytes count where they arrive; blocks that are
+/// mapped from another rank of the same node do not move and do not count.
 struct Statistics {
-    std::uint64_t tasks_run = 0;       ///< on this rank, whoever submitted them; also actors' calls
+    std::uint64_t tasks_run = 0;       ///< on this rank, submitted by any rank; also actors' calls
     std::uint64_t tasks_sent = 0;      ///< to other ranks
     std::uint64_t tasks_received = 0;  ///< from other ranks
     std::uint64_t values_mapped = 0;   ///< blocks that are read where they lie
@@ -33,7 +33,7 @@ struct Statistics {
     std::uint64_t messages_refused = 0;  ///< not of this job: they did not carry its token
 };
 
-/// Needs a running engine; thread-safe. To have those of another rank, ask in a task there.
+/// Needs a running engine; thread-safe. A task on another rank returns the counts of that rank.
 [[nodiscard]] Statistics statistics();
 
 /// Runs the engine on every rank of the job, and `driver` on rank 0 like a task; returns when the
@@ -45,17 +45,17 @@ int run(int argc, char** argv, int (*driver)(Job&));
 /// The calling rank, 0 .. ranks()-1; rank 0 runs the driver.
 [[nodiscard]] inline unsigned rank() noexcept { return detail::surroundings().rank; }
 [[nodiscard]] inline unsigned ranks() noexcept { return detail::surroundings().ranks; }
-/// The machine of the calling rank, 0 .. nodes()-1; ranks of one node share memory.
+/// The node of the calling rank, 0 .. nodes()-1; ranks of one node share memory.
 [[nodiscard]] inline unsigned node() noexcept { return detail::surroundings().node; }
 [[nodiscard]] inline unsigned nodes() noexcept { return detail::surroundings().nodes; }
-/// The thread that runs the calling task, 0 .. workers()-1 on its rank.
+/// The worker (thread) that runs the calling task, 0 .. workers()-1 on its rank.
 [[nodiscard]] inline unsigned worker_id() noexcept { return detail::surroundings().worker; }
 [[nodiscard]] inline unsigned workers() noexcept { return detail::surroundings().workers; }
-/// The GPUs given to the calling task or actor, as CUDA device numbers of its rank.
+/// The GPUs assigned to the calling task or actor, as CUDA device numbers of its rank.
 [[nodiscard]] inline std::vector<unsigned> gpus() { return detail::task_gpus(); }
-/// Whether the calling task was asked to stop.
+/// Whether the calling task was cancelled; a task that computes for long should look now and then.
 [[nodiscard]] inline bool cancelled() noexcept { return detail::task_cancelled(); }
-/// Lets other ready tasks of this worker run; throws Cancelled when this one was cancelled.
+/// Lets other ready tasks of this worker run; throws Cancelled when the calling task was cancelled.
 inline void yield() { detail::yield_worker(); }
 
 }  // namespace mobula

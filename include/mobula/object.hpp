@@ -19,7 +19,7 @@ namespace mobula {
 
 /// A future: names an object that exists or will exist, on any rank. Copies name the same object,
 /// which lives as long as any rank holds a Ref or a view of it. As an argument for a parameter T
-/// it is a dependency, for a parameter Ref<T> it travels as it is. Reentrant.
+/// the Ref is a dependency, for a parameter Ref<T> it travels as it is. Reentrant.
 template <class T>
 class Ref {
 public:
@@ -65,11 +65,11 @@ inline Deadline deadline_after(std::optional<std::chrono::nanoseconds> timeout) 
 
 void wait_or_throw(std::span<Cell* const> cells, Deadline deadline);
 
-/// The value where it lies, to be read there.
+/// The value in its place, for reading.
 template <class T>
 [[nodiscard]] const T* seen_value(Cell& cell) {
     const auto* value = static_cast<const T*>(cell_value(cell, type_info<T>));
-    // Only what cannot be copied is moved out while others may still look for it.
+    // Only values that cannot be copied are moved out of an object while other Refs name it.
     if constexpr (!copyable<T>) refuse_moved_out(cell);
     return value;
 }
@@ -102,7 +102,7 @@ private:
     const T* value_;
 };
 
-/// Makes the value an object owned by this rank. Arrays are not copied.
+/// Makes the value an object with this rank as its owner. Arrays are not copied.
 template <class T>
 auto put(T&& value) {
     using V = std::remove_cvref_t<T>;
@@ -189,7 +189,7 @@ std::tuple<T...> get(const std::tuple<Ref<T>...>& refs,
         refs);
 }
 
-/// What wait() found: positions in the refs it was given.
+/// The result of wait(): positions in its refs.
 struct Waited {
     std::vector<std::size_t> done;
     std::vector<std::size_t> pending;
@@ -215,8 +215,8 @@ Waited wait(const std::vector<Ref<T>>& refs, std::size_t count = 1,
     return mobula::wait(std::span<const Ref<T>>(refs), count, timeout);
 }
 
-/// Gives the positions of the refs one by one, in the order in which they become done; each costs
-/// the same however many there are. Keeps the refs alive. Thread-bound to its task.
+/// Returns the positions of the refs one by one, in the order in which the refs become done; each
+/// costs the same however many there are. Keeps the refs alive. Thread-bound to its task.
 class Arrivals {
 public:
     template <class T>
@@ -235,7 +235,7 @@ public:
     }
     ~Arrivals() = default;
 
-    /// Waits for the next one. Empty when all were given, or at the time limit.
+    /// Waits for the next one. Empty after the last one, or at the time limit.
     [[nodiscard]] std::optional<std::size_t> next(
         std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
         return detail::next_arrival(*queue_, detail::deadline_after(timeout));
@@ -277,7 +277,8 @@ template <class T>
     return Arrivals(refs);
 }
 
-/// The position of one that is done; waits for the first. Throws Timeout, or BadInput for no refs.
+/// The position of a ref that is done; waits for the first. Throws Timeout, or BadInput for no
+/// refs.
 template <class T>
 std::size_t when_any(const std::vector<Ref<T>>& refs,
                      std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
@@ -287,8 +288,8 @@ std::size_t when_any(const std::vector<Ref<T>>& refs,
     return waited.done.front();
 }
 
-/// Cancels the task that makes the object. One that has not started never starts; a running one is
-/// asked: mobula::cancelled() turns true in it, and its next wait throws. `get` throws Cancelled.
+/// Cancels the task that makes the object. A task that has not started never starts; in a running
+/// one mobula::cancelled() turns true, and its next wait throws Cancelled. `get` throws Cancelled.
 /// With `recursive` the tasks that it submitted are cancelled too. A finished task stays as it is.
 template <class T>
 void cancel(const Ref<T>& ref, bool recursive = true) {

@@ -15,16 +15,16 @@ using Resources = std::map<std::string, double>;
 
 class PlacementGroup;
 
-/// Where a task or an actor shall run. The default leaves it to the engine: where most of the
-/// input bytes are, else where the load is least.
+/// The place where a task or an actor runs. By default the engine chooses: the rank with most of
+/// the input bytes, else the one with the least load.
 struct Placement {
     enum class Kind : std::uint8_t { automatic, spread, pack, rank, node, bundle };
 
     Kind kind = Kind::automatic;
     unsigned target = 0;  ///< the rank, node or bundle
-    bool hard = true;     ///< false: a wish that yields where the target cannot take it
+    bool hard = true;     ///< false: a wish; another rank is taken where the target cannot
     std::uint64_t group = 0;
-    unsigned home = 0;  ///< the rank that has the bundle
+    unsigned home = 0;  ///< the rank of the bundle
 
     /// On the next rank in turn.
     static Placement spread() { return {Kind::spread, 0, false, 0}; }
@@ -42,47 +42,48 @@ struct Placement {
 /// strictly (all on one rank; each on a rank of its own).
 enum class Strategy : std::uint8_t { pack, spread, strict_pack, strict_spread };
 
-/// Options of one task, given as designated initialisers:
+/// Options of one task, as designated initialisers:
 /// `remote<simulate>({.cpus = 2, .max_retries = 0}, seed)`.
 struct TaskOptions {
     /// Shown in errors, statistics and waiting graphs; empty: the function's name.
     std::string name = {};
     /// CPUs (workers) that the task occupies on its rank while it runs, in fractions.
     double cpus = 1;
-    /// GPUs; the task is told which by mobula::gpus().
+    /// GPUs; mobula::gpus() returns their numbers in the task.
     double gpus = 0;
     Resources resources = {};
-    /// How often the task is run again at most; -1: always. For now only when it throws and
-    /// `retry_exceptions` is set, because the death of a rank ends the job.
+    /// The largest number of further runs; -1: no limit. For now only a task that throws with
+    /// `retry_exceptions` set runs again, because the death of a rank ends the job.
     int max_retries = 3;
-    /// Run it again when it throws. What it takes by value is copied for each run; the submission
-    /// throws BadInput where it can only be moved.
+    /// Run the task again when it throws. Parameters by value are copied for each run; the
+    /// submission throws BadInput for one that can only be moved.
     bool retry_exceptions = false;
     Placement placement = {};
     /// Any int. Among what is ready on a rank the higher priority begins first, always: a task
     /// waits as long as there are tasks and calls of a higher one. What has begun is not
     /// interrupted. At the same priority, calls of actors go before tasks.
     int priority = 0;
-    /// Of a task that yields a stream: items made but not yet consumed before it has to wait; at
-    /// least 1.
+    /// For a task that yields a stream: the number of items that it may be ahead of the consumer
+    /// before it waits; at least 1.
     std::size_t stream_window = 16;
 };
 
 /// Options of an actor, as for tasks.
 struct ActorOptions {
-    /// Under which find<A>(name) finds it; unique in the job while the actor lives.
+    /// The name for find<A>(name); unique in the job while the actor lives.
     std::string name = {};
     /// Held for the actor's whole life. 0: the actor shares the workers with tasks.
     double cpus = 0;
     double gpus = 0;
     Resources resources = {};
-    /// How many methods may be under way at once, at least 1; more than 1 gives up their order.
+    /// The number of methods that may be under way at once, at least 1; with more than 1 calls have
+    /// no order.
     unsigned max_concurrency = 1;
     Placement placement = {};
-    /// Any int: of the constructor, and of the calls that have none of their own. A call whose turn
-    /// at its actor has come begins before the tasks of its priority and of lower ones that are
-    /// ready on its rank, however many; after 64 calls in a row, one of the tasks of the same
-    /// priority goes first. The order of an actor's calls is not changed.
+    /// Any int: for the constructor, and for calls without a priority of their own. The next call
+    /// of an actor begins before the tasks of its priority and of lower ones that are ready on its
+    /// rank, however many; after 64 calls in a row one of the tasks of the same priority goes
+    /// first. The order of an actor's calls is not changed.
     int priority = 0;
 };
 

@@ -9,8 +9,9 @@
 
 namespace mobula {
 
-/// The objects that a Generator task or method makes, in their order, each as soon as it is made.
-/// Does not travel: its items do. Dropping it cancels the task. Thread-bound to its task.
+/// The objects that a Generator task or method makes, in their order, each as soon as it exists. A
+/// stream does not travel, its items do. Dropping a stream cancels its task. Thread-bound to the
+/// task that reads it.
 template <class T>
 class [[nodiscard]] Stream {
 public:
@@ -25,7 +26,7 @@ public:
         if (cell_) detail::cancel(*cell_, true);
     }
 
-    /// Waits for the next item's object; empty at the end. Throws what the task threw, or Timeout.
+    /// Waits for the next item's object; empty at the end. Throws the task's failure, or Timeout.
     [[nodiscard]] std::optional<Ref<T>> next(
         std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
         detail::CellPtr item = detail::next_item(*cell_, detail::deadline_after(timeout));
@@ -62,7 +63,7 @@ template <class T>
 inline constexpr bool never = false;
 }  // namespace detail
 
-/// There only to say why it cannot be.
+/// Exists for its sentence only: a stream has no value to get.
 template <class T>
 void get(const Stream<T>&, std::optional<std::chrono::nanoseconds> = std::nullopt) {
     static_assert(detail::never<T>,

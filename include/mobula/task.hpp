@@ -17,9 +17,9 @@ inline constexpr bool starts_with_options<First, A...> =
 
 }  // namespace detail
 
-/// Submits a call of `function` (a function, or a lambda without captures) as a task and gives its
-/// future at once: Ref<R>, for a std::tuple one Ref each, for a Generator<T> a Stream<T>. A Ref<P>
-/// given for a parameter P makes the task wait for that object. Throws Infeasible.
+/// Submits a call of `function` (a function, or a lambda without captures) as a task and returns
+/// its future at once: Ref<R>, for a std::tuple one Ref each, for a Generator<T> a Stream<T>. A
+/// Ref<P> given for a parameter P makes the task wait for that object. Throws Infeasible.
 template <auto function, class... A>
     requires(!detail::starts_with_options<A...>)
 auto remote(A&&... arguments) {

@@ -139,7 +139,8 @@ bool keeps_arguments(const Task& task) noexcept {
 
 /// A Ref that was only default-made.
 void check_names(const Cell* cell, const char* where) {
-    if (cell == nullptr) throw BadInput(std::string(where) + ": a Ref that names nothing");
+    if (cell == nullptr)
+        throw BadInput(std::string(where) + ": the Ref is default-made and names nothing");
 }
 
 void bind_input(Input& input, CellPtr cell) {
@@ -207,7 +208,7 @@ std::size_t wait_for(std::span<Cell* const> cells, std::size_t count, Deadline d
 
 void wait_or_throw(std::span<Cell* const> cells, Deadline deadline) {
     if (wait_for(cells, cells.size(), deadline, true) < cells.size()) {
-        throw Timeout("get: an object was not there in time");
+        throw Timeout("get: the object was not ready within the time limit");
     }
 }
 
@@ -328,7 +329,7 @@ void call(Cell* actor, Task& method, const CallOptions* options) {
     if (actor == nullptr) {
         // Nobody can wait for its results, but a stream asks who makes it when it goes.
         engine.fail(method, engine.cancelled(method));
-        throw BadInput("call: a handle that names no actor");
+        throw BadInput("call: the handle is default-made and names no actor");
     }
     if (options != nullptr && options->priority) {
         graph::extra_of(method).options.priority = *options->priority;
@@ -336,7 +337,7 @@ void call(Cell* actor, Task& method, const CallOptions* options) {
     engine.actors.call(Object::of(*actor), method);
 }
 void kill(Cell* actor) {
-    if (actor == nullptr) throw BadInput("kill: a handle that names no actor");
+    if (actor == nullptr) throw BadInput("kill: the handle is default-made and names no actor");
     Engine::current().actors.kill(Object::of(*actor));
 }
 bool actor_died(const Cell& result) noexcept {

@@ -109,8 +109,7 @@ void Dispatcher::on_result(Rank from, RecordReader& reader) {
         graph::complete(object);
     } else if (form == ResultForm::encoded) {
         Arrived arrived = engine_.exchange.get_encoded(from, reader);
-        if (!arrived.parts.empty())
-            throw Error("a record gives a result whose blocks are elsewhere");
+        if (!arrived.parts.empty()) throw Error("a record gives a result with blocks elsewhere");
         graph::complete(object, arrived.encoded.release());
     } else if (form == ResultForm::located) {
         const auto copy = reader.get<std::uint64_t>();

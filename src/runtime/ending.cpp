@@ -32,8 +32,8 @@ void Engine::stop() {
     team.stop();
     const auto wait = std::chrono::seconds(static_cast<long>(options.exit_wait_s) + 1);
     leave_after(wait, code_,
-                "mobula: rank " + std::to_string(index(self())) + " leaves tasks behind that ran " +
-                    std::to_string(wait.count()) +
+                "mobula: rank " + std::to_string(index(self())) +
+                    " abandons tasks that still ran " + std::to_string(wait.count()) +
                     " s after the driver's end (MOBULA_EXIT_WAIT_S)\n");
 }
 

@@ -109,7 +109,7 @@ void StallWatch::print() {
     const std::string text = print_waiting(all_, seconds);
     std::fwrite(text.data(), 1, text.size(), stderr);
     if (engine_.options.stall_abort) {
-        engine_.end_job("nothing moved for " + std::to_string(static_cast<int>(seconds)) +
+        engine_.end_job("no task made progress for " + std::to_string(static_cast<int>(seconds)) +
                         " seconds (MOBULA_STALL_SECONDS), and MOBULA_STALL_ABORT is set");
     }
 }

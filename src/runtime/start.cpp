@@ -158,10 +158,11 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
     }
     if (!clean) {
         if (leads) {
-            std::fprintf(stderr,
-                         "mobula: ranks that did not end within %g s after the driver, because a "
-                         "task there goes on, are left behind (MOBULA_EXIT_WAIT_S)\n",
-                         options.exit_wait_s);
+            std::fprintf(
+                stderr,
+                "mobula: tasks still ran %g s after the driver's end on ranks that did not "
+                "end; they are abandoned (MOBULA_EXIT_WAIT_S)\n",
+                options.exit_wait_s);
         }
         transport::Cluster::abandon(code);
     }

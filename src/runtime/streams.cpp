@@ -240,7 +240,7 @@ CellPtr Streams::next(Object& stream, Deadline deadline) {
         await_news(stream, gathering, deadline);
         engine_.waits.check_cancelled();
         if (gathering.was(Gathering::timed_out) && gathering.arrived() == 0) {
-            throw Timeout("no item of the stream came in time");
+            throw Timeout("next: the stream had no item within the time limit");
         }
     }
 }

@@ -279,7 +279,7 @@ void Ledger::change_gpus(std::int64_t demand, std::span<const unsigned> numbers,
     for (const unsigned number : numbers) {
         const auto gpu = std::find_if(gpus_.begin(), gpus_.end(),
                                       [&](const Gpu& g) { return g.number == number; });
-        check(gpu != gpus_.end(), "a GPU is given back to whom it belongs");
+        check(gpu != gpus_.end(), "a GPU goes back to the ledger it came from");
         gpu->free += sign * each;
         check(gpu->free >= 0 && gpu->free <= gpu->total, "a GPU is given back once");
     }

@@ -275,7 +275,7 @@ def death_of_a_rank():
 
 def no_word_from_the_driver():
     code, _, err = run('-n', '2', PROBE, 'silent')
-    assert code == 1 and 'without a word from its driver' in err, (code, err)
+    assert code == 1 and 'its driver left no exit code' in err, (code, err)
 
 
 def stops_at(which, expected):

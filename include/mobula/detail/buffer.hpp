@@ -13,7 +13,7 @@ struct BufferHead {
     std::atomic<std::uint32_t> references{1};
     std::byte* data = nullptr;
     std::size_t bytes = 0;
-    bool lent = false;  ///< they are another rank's, and can only be read
+    bool lent = false;  ///< the bytes are another rank's, and can only be read
     /// Frees the block and this head.
     void (*dispose)(BufferHead*) noexcept = nullptr;
 };
@@ -43,7 +43,7 @@ public:
     [[nodiscard]] std::byte* data() const noexcept { return head_ ? head_->data : nullptr; }
     [[nodiscard]] std::size_t size() const noexcept { return head_ ? head_->bytes : 0; }
     explicit operator bool() const noexcept { return head_ != nullptr; }
-    /// Whether nobody else has the block.
+    /// Whether this buffer is the block's only holder.
     [[nodiscard]] bool writable() const noexcept {
         return head_ != nullptr && !head_->lent &&
                head_->references.load(std::memory_order_acquire) == 1;

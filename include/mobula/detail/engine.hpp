@@ -26,16 +26,17 @@ using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 /// One submitted call: the function, its arguments in place, its results' cells.
 struct Task;
 
-/// Waits in an object's list; `fire` is called once, without a lock, by whoever made it done.
+/// Waits in an object's list; `fire` is called once, without a lock, by the thread that made it
+/// done.
 struct Waiter {
     Waiter* next = nullptr;
     void (*fire)(Waiter& waiter) noexcept = nullptr;
     bool needs_value = false;  ///< also wait until the bytes are on this rank
 };
 
-/// One argument that may be an object that is not there yet. Lives inside the task's arguments.
+/// One argument that may be an object which does not exist yet. Lives inside the task's arguments.
 struct Input : Waiter {
-    Task* task = nullptr;  ///< who waits
+    Task* task = nullptr;  ///< the task that waits
     Cell* cell = nullptr;  ///< holds a reference; null: the argument was given as a value, and
                            ///< `needs_value` says that the value is still to be decoded
 };
@@ -90,7 +91,7 @@ struct ActorInfo {
 [[nodiscard]] void* arguments_of(Task& task) noexcept;
 /// The result's cell with a reference for the caller.
 [[nodiscard]] CellPtr result_cell(Task& task, std::uint32_t number) noexcept;
-/// Frees a task whose arguments could not be constructed.
+/// Frees a task after the constructor of an argument threw.
 void discard(Task& task) noexcept;
 /// Takes the task over. Throws Infeasible or Cancelled, and frees it then.
 void submit(Task& task, const TaskOptions* options);
@@ -107,8 +108,8 @@ void unbind_input(Input& input) noexcept;
 
 // ---- objects ----
 
-/// The object's value once it is ready; decodes it when it came encoded. Throws what the object's
-/// failure says.
+/// The object's value once it is ready; decodes it when it came encoded. Throws the object's
+/// failure.
 [[nodiscard]] void* cell_value(Cell& cell, const TypeInfo& type);
 /// The same of an argument of a task that runs.
 [[nodiscard]] void* input_value(const Input& input, const TypeInfo& type);
@@ -145,7 +146,7 @@ void drop_arrivals(ArrivalQueue* queue) noexcept;
 /// `stream_window` items behind. Throws Cancelled when the consumer is gone.
 [[nodiscard]] void* item_place(Task& task, const TypeInfo& type);
 void finish_item(Task& task);
-/// The stream's next item, or null at its end; waits for it. Throws what the task threw.
+/// The stream's next item, or null at its end; waits for it. Throws the task's failure.
 [[nodiscard]] CellPtr next_item(Cell& stream, Deadline deadline);
 
 // ---- actors ----

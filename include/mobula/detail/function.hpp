@@ -220,7 +220,7 @@ struct Outcome<Generator<T>> {
     }
 };
 
-/// The erased form of a call whose kind `Call` says how to invoke it.
+/// The erased form of a call; its kind `Call` says how to invoke it.
 template <class Call>
 struct Erased {
     using Arguments = typename ArgumentsOf<typename Call::Parameters>::type;

@@ -41,7 +41,7 @@ inline constexpr bool is_view<std::initializer_list<T>> = true;
 template <class T>
 inline constexpr bool is_view<std::reference_wrapper<T>> = true;
 
-/// Types whose value is a place in the memory of this process.
+/// Types with a place in the memory of this process as their value.
 template <class T>
 concept Address = std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
                   std::is_null_pointer_v<T> || std::is_reference_v<T> || is_view<T>;
