@@ -13,7 +13,7 @@ namespace graph {
 struct Failure;
 }  // namespace graph
 
-/// Base of everything the engine throws at its user.
+/// Base of all exceptions of the engine.
 class Error : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
@@ -21,9 +21,9 @@ public:
 
 /// A task or an actor's method threw. `what()` is one sentence with the exception's type and text,
 /// the exceptions nested in it, the function, the rank and the chain of tasks that the failure
-/// passed through; the members give the same in parts. What cannot be encoded or decoded is such an
-/// error too, and the sentence says so. An exception type that mobula::travels names is caught as
-/// itself as well. Reentrant; copies share the parts.
+/// passed through; the members give the same in parts. A failure to encode or decode is such an
+/// error too, and the sentence says so. An exception of a type that mobula::travels names is caught
+/// as itself as well. Reentrant; copies share the parts.
 class TaskError : public Error {
 public:
     /// For the engine.
@@ -32,7 +32,7 @@ public:
     /// The text of the user's exception: its what(), or the string or number that was thrown; the
     /// type's name where the exception has no text.
     [[nodiscard]] const std::string& message() const noexcept;
-    /// The type of what was thrown, such as "std::out_of_range", "app::Diverged", "const char*".
+    /// The type of the thrown value, such as "std::out_of_range", "app::Diverged", "const char*".
     [[nodiscard]] const std::string& type() const noexcept;
     /// The exceptions that it was thrown from by std::throw_with_nested, the outermost first, each
     /// as "type: text".
@@ -67,7 +67,7 @@ public:
     using Error::Error;
 };
 
-/// The rank that owned the object is gone, and with it what is known of the object.
+/// The rank that owned the object is gone, and the object with it.
 class OwnerDied : public Error {
 public:
     using Error::Error;
@@ -91,13 +91,13 @@ public:
     using Error::Error;
 };
 
-/// A get() with a time limit ran out of it; the object may still become ready later.
+/// The time limit of a wait is over; the object may still become ready later.
 class Timeout : public Error {
 public:
     using Error::Error;
 };
 
-/// An option, variable or file that the user gave is wrong; ends run() with exit code 2.
+/// An option, variable, argument or file is wrong; ends run() with exit code 2.
 class BadInput : public Error {
 public:
     using Error::Error;

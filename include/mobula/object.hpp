@@ -121,10 +121,10 @@ auto put(T&& value) {
     }
 }
 
-/// Waits for the object and gives a copy of its value (an Array shares its bytes). The value of a
-/// move-only type is moved out: it can be got once, or given to one task by value; a second time on
-/// the same rank throws Error. Waiting suspends the calling task, never its worker; it goes on upon
-/// the same worker, when the task that this one runs meanwhile ends or waits. Throws TaskError
+/// Waits for the object and returns a copy of its value (an Array shares its bytes). The value of a
+/// move-only type is moved out: one get, or one task with a parameter by value, takes it; a second
+/// one on the same rank throws Error. Waiting suspends the calling task, never its worker: the task
+/// resumes on that worker when whatever runs there finishes or waits. Throws TaskError
 /// (also as the exception type itself that travels<T>() named), Cancelled, ActorDied, OwnerDied,
 /// Timeout after `timeout`, or BadInput for a Ref that names nothing.
 template <class T>

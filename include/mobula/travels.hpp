@@ -174,8 +174,8 @@ consteval bool check_travels() {
 /// The members travel by the type's cereal `serialize`; a type that has none of its own beyond
 /// std::runtime_error's or std::logic_error's needs none. The type needs a default constructor or
 /// one that takes its text; references and Arrays cannot be inside. Only the very type that is
-/// thrown counts, and not one that it derives from: name that as well. An exception whose type is
-/// not named is a TaskError everywhere.
+/// thrown counts, and not one that it derives from: name that as well. An exception of a type that
+/// is not named is a TaskError everywhere.
 template <class T>
 bool travels() {
     if constexpr (detail::check_travels<T>()) {
