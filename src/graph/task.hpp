@@ -27,6 +27,7 @@ struct TaskExtra : Pooled {
     bool holds = false;            ///< the demands are taken from the rank's resources
     int attempts = 0;              ///< that threw and were followed by another one
     bool lends = false;            ///< of those, its CPUs are with others while it waits
+    bool begun = false;            ///< and it began: its CPUs are kept from usual tasks
     std::vector<unsigned> gpus;    ///< given while it runs
     void* stream = nullptr;        ///< the producer's side of its stream
     unsigned max_concurrency = 1;  ///< of the actor that it constructs
@@ -71,6 +72,7 @@ struct Task {
     std::atomic<bool> cancelled{false};
     bool placed = false;              ///< must run on the rank `where`; its only option
     bool here = false;                ///< for an actor of this rank, which has all that it needs
+    bool near = false;                ///< it is bound just because its input bytes are there
     Rank where{};                     ///< who runs it while sent; whose it is if foreign
     std::uint32_t bytes = 0;          ///< of the whole block
     TaskKey key{};                    ///< in its owner's table, while sent or foreign

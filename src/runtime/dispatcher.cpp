@@ -19,9 +19,6 @@ using wire::RecordWriter;
 
 namespace {
 
-/// Backlog and remaining load below which a ready task stays here.
-constexpr std::size_t tasks_per_worker_here = 1;
-
 detail::Writer& scratch_writer() {
     thread_local detail::Writer writer;
     writer.clear();
@@ -32,18 +29,21 @@ detail::Writer& scratch_writer() {
 
 Dispatcher::Dispatcher(Engine& engine, Network& network,
                        const std::vector<unsigned>& workers_of_ranks,
-                       std::chrono::microseconds window)
+                       std::chrono::microseconds window, Duration look_period)
     : engine_(engine),
       network_(network),
       repeated_(engine.options.large_value_bytes),
       slots_(1),  // slot 0 is the end of the free list
       loads_(network.self(), workers_of_ranks,
-             static_cast<std::uint64_t>(std::chrono::nanoseconds(window).count())) {}
+             static_cast<std::uint64_t>(std::chrono::nanoseconds(window).count()),
+             static_cast<std::uint64_t>(std::chrono::nanoseconds(look_period).count())),
+      look_period_(look_period) {}
 
 // ---- the table of sent tasks ----
 
 /// Whether its rank gives it back when it is asked for tasks; see Team::take_foreign.
 static scheduler::Loads::Bound bound_of(const Task& task) noexcept {
+    if (task.near) return scheduler::Loads::Bound::near;
     const graph::TaskExtra* const extra = task.extra;
     const bool bound = task.bound || task.placed ||
                        (extra != nullptr && (extra->demands || extra->options.placement.kind !=
@@ -63,8 +63,11 @@ void Dispatcher::enter(Task& task) {
     }
     slots_[number].task = &task;
     task.key = {number, ++slots_[number].generation};
-    if (task.actor == nullptr) loads_.sent(task.where, bound_of(task));
     tasks_sent_.add(1);
+    if (task.actor != nullptr) return;
+    const scheduler::Loads::Bound bound = bound_of(task);
+    loads_.sent(task.where, bound);
+    if (!brisk_ && bound != scheduler::Loads::Bound::yes) watch();
 }
 
 void Dispatcher::free_slot(TaskKey key) {
@@ -103,7 +106,7 @@ Dispatcher::Back Dispatcher::take_back(const ResultHead& head, Rank from) {
     free_slot(head.key);
     if (task->actor != nullptr) return {task, true, false};
     if (head.form == ResultForm::failed) {
-        loads_.returned(from, bound_of(*task));  // how long it ran says nothing of the others
+        loads_.failed(from, bound_of(*task));
     } else {
         loads_.done(from, head.run_ns, bound_of(*task));
     }
@@ -141,7 +144,11 @@ void Dispatcher::place(Task& task) {
         return send(task, to);
     }
 
-    // Where most of the input bytes are, if they are many.
+    if (!place_near(task)) place_by_load(task);
+}
+
+/// Where most of the input bytes are, if they are many.
+bool Dispatcher::place_near(Task& task) {
     struct Bytes {
         Exchange& exchange;
         std::vector<std::pair<Rank, std::size_t>> ranks;
@@ -163,29 +170,20 @@ void Dispatcher::place(Task& task) {
             }
         },
         &bytes);
-    if (!bytes.ranks.empty()) {
-        const auto most =
-            std::max_element(bytes.ranks.begin(), bytes.ranks.end(),
-                             [](const auto& a, const auto& b) { return a.second < b.second; });
-        if (most->second >= engine_.options.locality_bytes) {
-            // Nor is it taken back from there: its bytes would have to come along.
-            task.bound = true;
-            if (most->first != network_.self()) return send(task, most->first);
-            return engine_.run_here(task);
-        }
+    if (bytes.ranks.empty()) return false;
+    const auto most =
+        std::max_element(bytes.ranks.begin(), bytes.ranks.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (most->second < engine_.options.locality_bytes) return false;
+    // Nor is it soon taken back from there: its bytes would have to come along.
+    task.bound = true;
+    task.near = true;
+    if (most->first != network_.self()) {
+        send(task, most->first);
+    } else {
+        engine_.run_here(task);
     }
-
-    // Else where the load is least: here while the workers have little, then whoever has room.
-    if (engine_.team.backlog() < engine_.team.workers() * tasks_per_worker_here) {
-        return engine_.run_here(task);
-    }
-    std::optional<Rank> to;
-    {
-        std::lock_guard guard(lock_);
-        to = loads_.next_with_room();
-    }
-    if (to) return send(task, *to);
-    engine_.run_here(task);
+    return true;
 }
 
 // ---- sending ----
@@ -213,6 +211,7 @@ void Dispatcher::write_task(Task& task, RecordWriter& record, bool first_time) {
     if (plain) head.flags |= plain_arguments;
     const bool must = task.bound || task.placed || (task.extra != nullptr && !options);
     if (must && !call) head.flags |= bound;
+    if (task.near) head.flags |= near_bytes;
     record.put(head);
     if (options) write_extra(*task.extra, record);
     if (plain) {
@@ -331,32 +330,6 @@ void Dispatcher::give_failure(Task& task, const graph::Failure& failure) noexcep
     failure.encode(writer);
     record.bytes(writer.stream().data(), writer.stream().size());
     network_.send(task.where, record);
-}
-
-void Dispatcher::refill(Rank rank) {
-    for (;;) {
-        {
-            std::lock_guard guard(lock_);
-            if (!loads_.room(rank)) return;
-        }
-        Task* const task = engine_.team.take();
-        if (task == nullptr) return;
-        send(*task, rank);
-    }
-}
-
-// ---- taking back ----
-
-void Dispatcher::idle() noexcept {
-    std::optional<scheduler::Loads::Recall> recall;
-    {
-        std::lock_guard guard(lock_);
-        recall = loads_.recall();
-    }
-    if (!recall) return;
-    RecordWriter record(Kind::recall);
-    record.put(recall->count);
-    network_.send(recall->from, record);
 }
 
 // ---- cancelling ----

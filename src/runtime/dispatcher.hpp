@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/counter.hpp"
 #include "base/spinlock.hpp"
 #include "graph/task.hpp"
@@ -27,8 +28,9 @@ using detail::Task;
 /// called while the network is driven.
 class Dispatcher {
 public:
+    /// `look_period`: how long a rank may seem stuck before its tasks are taken back.
     Dispatcher(Engine& engine, Network& network, const std::vector<unsigned>& workers_of_ranks,
-               std::chrono::microseconds window);
+               std::chrono::microseconds window, Duration look_period);
 
     /// Sends the task to the best rank, or runs it here.
     void place(Task& task);
@@ -39,8 +41,16 @@ public:
     /// A result of another rank's task was made here; or the task failed.
     void give_result(Task& task, std::uint32_t number) noexcept;
     void give_failure(Task& task, const graph::Failure& failure) noexcept;
-    /// This rank has nothing to run.
+    /// This rank has nothing to run: asks for tasks that wait elsewhere, and says that it has room
+    /// where it had said that it has none.
     void idle() noexcept;
+    /// To be called now and then: moves what does not get on, here or elsewhere, to where a worker
+    /// is idle. Cheap when it is not the time.
+    void look(Time now) noexcept;
+    /// When look() wants to be called next; far away when there is nothing to look after.
+    [[nodiscard]] Time next_look() const noexcept {
+        return Time(Duration(look_at_.load(std::memory_order_relaxed)));
+    }
     /// To be called when a task, or a scope, was marked as cancelled and before its phase is looked
     /// at: what is just being sent is cancelled too then.
     void cancel_begins() noexcept;
@@ -56,6 +66,7 @@ public:
     void on_result(Rank from, wire::RecordReader& reader);
     void on_recall(Rank from, wire::RecordReader& reader);
     void on_returned(Rank from, wire::RecordReader& reader);
+    void on_room(Rank from);
     void on_cancel(Rank from, wire::RecordReader& reader);
 
     /// Another rank's task came here, or is over; between the two it can be cancelled.
@@ -92,7 +103,14 @@ private:
     void fetch_arguments(Task& task, wire::Kind kind, Arrived arrived);
     void let_go(Rank from, ResultForm form, wire::RecordReader& reader);
     void repeat_cancel(Rank to, TaskKey key);
-    void refill(Rank rank);
+    [[nodiscard]] bool refill(Rank rank);
+    [[nodiscard]] bool place_near(Task& task);
+    void place_by_load(Task& task);
+    void watch() noexcept;
+    [[nodiscard]] bool share(bool near);
+    [[nodiscard]] std::uint32_t unready_of(Rank owner, bool near);
+    void ask_back(const scheduler::Loads::Recall& recall);
+    void say_room() noexcept;
 
     Engine& engine_;
     Network& network_;
@@ -103,6 +121,21 @@ private:
     std::uint32_t free_slot_ = 0;
     std::uint32_t last_back_ = 0;  ///< the slot of the latest result
     scheduler::Loads loads_;
+
+    // Of look(). Written under the lock.
+    const Duration look_period_;
+    std::atomic<Time::rep> look_at_{Time::max().time_since_epoch().count()};
+    bool brisk_ = false;  ///< the next look is at most a period away
+    Duration look_step_{};
+    std::atomic<bool> looking_{false};  ///< of one thread, which has the next three
+    std::uint64_t run_seen_ = 0;        ///< tasks begun here at the last look
+    bool waited_here_ = false;          ///< and some that may be sent had not
+    Time still_here_since_{};
+
+    Spinlock robbed_lock_;
+    std::vector<Rank> robbed_by_;  ///< those who know that this rank has no room
+    std::atomic<bool> robbed_{false};
+
     Spinlock foreign_lock_;
     std::vector<Task*> foreign_;  ///< other ranks' tasks here; each knows its place as results_left
     Counter tasks_sent_, tasks_received_;  ///< written under those locks

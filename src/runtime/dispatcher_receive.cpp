@@ -29,6 +29,7 @@ void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
     Task& task = *graph::new_task(*info, 1);
     task.foreign = true;
     task.bound = (head.flags & bound) != 0;
+    task.near = (head.flags & near_bytes) != 0;
     task.where = from;
     task.key = head.key;
     task.extra = extra.release();
@@ -119,7 +120,10 @@ void Dispatcher::on_result(Rank from, RecordReader& reader) {
         throw Error("a record gives a result in no known form");
     }
     if (last) engine_.retire(*task);
-    if (more) refill(from);
+    if (!more || refill(from)) return;
+    // It will soon idle, and what waits elsewhere may be moved there.
+    std::lock_guard guard(lock_);
+    if (!brisk_ && loads_.anything_waits()) watch();
 }
 
 /// A result that nobody waits for: what was given with it goes back.
@@ -128,41 +132,6 @@ void Dispatcher::let_go(Rank from, ResultForm form, RecordReader& reader) {
         static_cast<void>(engine_.exchange.get_encoded(from, reader));
     } else if (form == ResultForm::located) {
         engine_.exchange.drop_copy(from, reader.get<std::uint64_t>());
-    }
-}
-
-void Dispatcher::on_recall(Rank from, RecordReader& reader) {
-    const auto count = reader.get<std::uint32_t>();
-    RecordWriter record(Kind::returned);
-    const std::size_t count_at = record.size();
-    std::uint32_t returned = 0;
-    record.put(returned);
-    Task* task = engine_.team.take_foreign(from, count);
-    while (task != nullptr) {
-        Task* const next = task->next;
-        record.put(task->key);
-        ++returned;
-        foreign_ended(*task);
-        graph::drop(*task);
-        task = next;
-    }
-    record.patch(count_at, returned);
-    network_.send(from, record);
-}
-
-void Dispatcher::on_returned(Rank from, RecordReader& reader) {
-    const std::uint32_t count = reader.count(sizeof(TaskKey));
-    {
-        std::lock_guard guard(lock_);
-        loads_.recalled(from);
-    }
-    for (std::uint32_t i = 0; i < count; ++i) {
-        const auto key = reader.get<TaskKey>();
-        Task* const task = find_sent(key, from);
-        if (task == nullptr) continue;
-        forget(*task);
-        task->phase.store(Task::Phase::waiting, std::memory_order_release);
-        engine_.run_here(*task);
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/engine.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -28,6 +29,14 @@ std::vector<unsigned> workers_of(const std::vector<Peer>& peers) {
     return workers;
 }
 
+/// How long a rank may give nothing before it is held for stuck: longer where ranks wait for CPUs,
+/// and where there are many to look at.
+Duration look_period(const std::vector<Peer>& peers) {
+    const bool crowded =
+        std::any_of(peers.begin(), peers.end(), [](const Peer& peer) { return peer.crowded; });
+    return std::chrono::milliseconds(crowded ? 20 : 2) + std::chrono::microseconds(peers.size());
+}
+
 worker::Settings team_settings(const Options& options, const std::vector<Peer>& peers, Rank self) {
     worker::Settings settings;
     settings.workers = peers[index(self)].workers;
@@ -49,7 +58,8 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       team(team_settings(options, peers, cluster.self()), *this),
       exchange(network, {options.inline_bytes},
                [this](const ObjectId& id, Rank rank) { actors.ended(id, rank); }),
-      dispatcher(*this, network, workers_of(peers), std::chrono::microseconds(options.window_us)),
+      dispatcher(*this, network, workers_of(peers), std::chrono::microseconds(options.window_us),
+                 look_period(peers)),
       actors(*this),
       streams(*this),
       names(*this),
@@ -380,7 +390,9 @@ void Engine::flush() noexcept {
     if (!network.alone()) network.transport().flush();
 }
 
-void Engine::sleep(Time deadline) noexcept { network.transport().wait(deadline); }
+void Engine::sleep(Time deadline) noexcept {
+    network.transport().wait(std::min(deadline, dispatcher.next_look()));
+}
 void Engine::wake_sleeper() noexcept { network.transport().wake(); }
 
 void Engine::tick(Time now) noexcept {
@@ -398,6 +410,10 @@ void Engine::tick(Time now) noexcept {
 
 void Engine::idle() noexcept {
     if (!network.alone()) dispatcher.idle();
+}
+
+void Engine::look(Time now) noexcept {
+    if (!network.alone()) dispatcher.look(now);
 }
 
 // ---- transport::Delegate ----
@@ -421,6 +437,7 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::result: return dispatcher.on_result(from, reader);
         case Kind::recall: return dispatcher.on_recall(from, reader);
         case Kind::returned: return dispatcher.on_returned(from, reader);
+        case Kind::room: return dispatcher.on_room(from);
         case Kind::cancel: return dispatcher.on_cancel(from, reader);
         case Kind::cancel_object: return on_cancel_object(reader);
         case Kind::subscribe: return exchange.on_subscribe(from, reader);

@@ -105,6 +105,7 @@ public:
     void wake_sleeper() noexcept override;
     void tick(Time now) noexcept override;
     void idle() noexcept override;
+    void look(Time now) noexcept override;
 
     // ---- transport::Delegate ----
     void on_record(Rank from, std::span<const std::byte> record) override;

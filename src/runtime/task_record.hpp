@@ -14,7 +14,8 @@ namespace mobula::runtime {
 enum TaskFlags : std::uint32_t {
     has_options = 1,
     plain_arguments = 2,
-    bound = 4,  ///< instead of options that only say that it must run there
+    bound = 4,       ///< instead of options that only say that it must run there
+    near_bytes = 8,  ///< it is bound just because its input bytes are there
 };
 
 /// What every task's record begins with.

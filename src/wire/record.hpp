@@ -22,6 +22,7 @@ enum class Kind : std::uint8_t {
     result,         ///< one result of a task, or the failure of all
     recall,         ///< give back tasks of mine that have not started
     returned,       ///< these
+    room,           ///< my workers idle again: send what you kept from me
     cancel,         ///< a task of mine that you have
     cancel_object,  ///< the task that makes your object
     subscribe,      ///< tell me when your object is done

@@ -53,21 +53,27 @@ public:
         return task;
     }
 
-    /// Takes out up to `count` tasks of the usual priority that `wanted` accepts, as a list.
+    /// Takes out up to `count` tasks that `wanted` accepts, those of the usual priority first.
     template <class Wanted>
-    [[nodiscard]] Task* remove(std::size_t count, Wanted&& wanted) {
+    [[nodiscard]] graph::TaskList remove(std::size_t count, Wanted&& wanted) {
         std::lock_guard guard(lock_);
-        graph::TaskList kept, removed;
+        graph::TaskList removed;
         std::size_t taken = 0;
-        while (Task* const task = usual_.pop()) {
-            const bool take = taken < count && wanted(*task);
-            taken += take ? 1 : 0;
-            (take ? removed : kept).push(*task);
-        }
-        usual_ = kept;
+        const auto sift = [&](graph::TaskList& list) {
+            graph::TaskList kept;
+            while (Task* const task = list.pop()) {
+                const bool take = taken < count && wanted(*task);
+                taken += take ? 1 : 0;
+                (take ? removed : kept).push(*task);
+            }
+            list = kept;
+        };
+        sift(usual_);
+        for (auto& [priority, list] : others_) sift(list);
+        std::erase_if(others_, [](const auto& entry) { return entry.second.empty(); });
         note_best();
         size_.store(size_.load(std::memory_order_relaxed) - taken, std::memory_order_relaxed);
-        return removed.first();
+        return removed;
     }
 
     [[nodiscard]] std::size_t size() const noexcept {

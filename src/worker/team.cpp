@@ -54,21 +54,69 @@ void Team::run(const std::function<void()>& first) {
 
 void Team::stop() noexcept {
     stopping_.store(true);
+    attention_.fetch_or(attend_stop);
     for (const auto& worker : workers_) worker->wake_if_asleep();
     wanted_.give();
     delegate_.wake_sleeper();
 }
 
 void Team::push(Task& task) {
-    queue_of(task).push(task);
-    if (asleep_.load(std::memory_order_relaxed) != 0) wake_one();
+    ReadyQueue& queue = queue_of(task);
+    if (&queue == &granted_) attention_.fetch_add(attend_granted);
+    queue.push(task);
+    if (asleep_.load(std::memory_order_relaxed) != 0) wake_for(queue);
 }
 
 void Team::push_next(Task& task) {
     const bool plain = task.extra == nullptr || task.extra->options.priority == 0;
     if (this_worker == nullptr || !plain || task.bound || task.foreign) return push(task);
     this_worker->deque.push(task);
-    if (asleep_.load(std::memory_order_relaxed) != 0) wake_one();
+    if (asleep_.load(std::memory_order_relaxed) != 0) wake_for(ready_);
+}
+
+/// Wakes a worker for what was pushed, if one may run it.
+void Team::wake_for(const ReadyQueue& queue) noexcept {
+    if (&queue == &ready_ || &queue == &fixed_) {
+        std::atomic_thread_fence(std::memory_order_seq_cst);  // see leave_share
+        if (allowance_.left() == 0) return;
+    }
+    wake_one();
+}
+
+/// What it was counted for goes on elsewhere or is over: another worker may take its place.
+void Team::leave_share(Allowance::Share share) noexcept {
+    allowance_.leave(share);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (asleep_.load() != 0 && usual_backlog() != 0) wake_one();
+}
+
+void Team::allow_usual(unsigned workers) noexcept {
+    const std::uint32_t before = allowance_.allowed();
+    const std::uint32_t now = workers < this->workers() ? workers : Allowance::all;
+    if (now == before) return;
+    if (now != Allowance::all) attention_.fetch_or(attend_limit);
+    allowance_.set(now);
+    if (now == Allowance::all) attention_.fetch_and(~attend_limit);
+    if (now < before) return;
+    // One of them also tells others that this rank has room again.
+    const std::size_t waiting = std::max<std::size_t>(usual_backlog(), 1);
+    for (std::size_t i = 0; i < std::min<std::size_t>(waiting, this->workers()); ++i) wake_one();
+}
+
+unsigned Team::idle_for_usual() const noexcept {
+    return std::min(idle_workers(), allowance_.left());
+}
+
+void Team::list_usual(std::size_t count, const std::function<void(const Task&)>& look) {
+    ready_.list(count, look);
+    fixed_.list(count, look);
+    for (const auto& worker : workers_) worker->deque.list(count, look);
+}
+
+Task* Team::pop_granted() noexcept {
+    Task* const task = granted_.pop();
+    if (task != nullptr) attention_.fetch_sub(attend_granted);
+    return task;
 }
 
 bool Team::wake_parked() noexcept {
@@ -87,7 +135,11 @@ void Team::wake_one() noexcept {
 }
 
 std::size_t Team::backlog() const noexcept {
-    std::size_t tasks = ready_.size() + fixed_.size() + calls_.size();
+    return free_backlog() + fixed_.size() + calls_.size() + granted_.size();
+}
+
+std::size_t Team::free_backlog() const noexcept {
+    std::size_t tasks = ready_.size();
     for (const auto& worker : workers_) tasks += worker->deque.size();
     return tasks;
 }
@@ -100,20 +152,24 @@ Task* Team::take() {
     return nullptr;
 }
 
+graph::TaskList Team::take_near(std::size_t count) {
+    return fixed_.remove(count, [](const Task& task) { return task.near && !task.foreign; });
+}
+
 Task* Team::take_any() {
     if (Task* const task = take()) return task;
     if (Task* const task = fixed_.pop()) return task;
+    if (Task* const task = pop_granted()) return task;
     return calls_.pop();
 }
 
-Task* Team::take_foreign(Rank owner, std::size_t count) {
+graph::TaskList Team::take_foreign(Rank owner, std::size_t count, bool near) {
     return fixed_.remove(count, [&](const Task& task) {
-        if (!task.foreign || task.bound || task.where != owner) return false;
-        // A task with demands holds them already, and a wish for a place was granted here: these
-        // stay.
+        const bool stays = task.bound && !(task.near && near);
+        if (!task.foreign || stays || task.where != owner) return false;
+        // A wish for a place was granted here: it stays.
         const graph::TaskExtra* const extra = task.extra;
-        return extra == nullptr ||
-               (!extra->demands && extra->options.placement.kind == Placement::Kind::automatic);
+        return extra == nullptr || extra->options.placement.kind == Placement::Kind::automatic;
     });
 }
 
@@ -177,6 +233,7 @@ Time Team::do_duties() {
         delegate_.tick(now);
         next_tick_ = now + settings_.tick;
     }
+    delegate_.look(now);
     return std::min(next_tick_, timers_.run(now).value_or(next_tick_));
 }
 

@@ -35,6 +35,9 @@ public:
     virtual void tick(Time now) noexcept = 0;
     /// A worker has nothing to run; told once each time.
     virtual void idle() noexcept = 0;
+    /// The communication thread is awake: told each time, many times a second while workers are
+    /// busy.
+    virtual void look(Time now) noexcept { static_cast<void>(now); }
 
 protected:
     ~Delegate() = default;
@@ -89,10 +92,15 @@ public:
     void push_next(Task& task);
     /// Ready tasks that no worker has taken.
     [[nodiscard]] std::size_t backlog() const noexcept;
+    /// Of those, the ones that may be sent to another rank.
+    [[nodiscard]] std::size_t free_backlog() const noexcept;
     /// Takes the oldest ready task that may be sent to another rank away; or null.
     [[nodiscard]] Task* take();
-    /// Takes up to `count` waiting tasks of another rank away, to give them back; as a list.
-    [[nodiscard]] Task* take_foreign(Rank owner, std::size_t count);
+    /// Takes up to `count` tasks of this rank away that are bound just by their input bytes.
+    [[nodiscard]] graph::TaskList take_near(std::size_t count);
+    /// Takes up to `count` waiting tasks of another rank away, to give them back. Those that are
+    /// near their input bytes stay, unless `near` says that they shall go too.
+    [[nodiscard]] graph::TaskList take_foreign(Rank owner, std::size_t count, bool near);
 
     /// Any ready task, to free it after the end; or null.
     [[nodiscard]] Task* take_any();

@@ -116,12 +116,14 @@ std::multimap<std::string, Case> all_cases() {
     row("recall", Kind::recall, [](S s) {
         s.engine.give(s.task<add>(1, 2));
         RecordWriter record(Kind::recall);
-        record.put(std::uint32_t{5});
+        record.put(std::uint32_t{5}).put(std::uint32_t{2});
         return bytes_of(record);
     });
+    row("room", Kind::room, [](S) { return bytes_of(RecordWriter(Kind::room)); });
     row("returned", Kind::returned, [](S s) {
         RecordWriter record(Kind::returned);
         const TaskKey first = key_of(s.task<add>(1, 2)), second = key_of(s.task<add>(3, 4));
+        record.put(std::uint32_t{0}).put(std::uint32_t{1});
         record.put(std::uint32_t{2}).put(first).put(second);
         return bytes_of(record);
     });
