@@ -72,7 +72,7 @@ struct TaskOptions {
 struct ActorOptions {
     /// The name for find<A>(name); unique in the job while the actor lives.
     std::string name = {};
-    /// Held for the actor's whole life. 0: the actor shares the workers with tasks.
+    /// Kept from all tasks for the actor's whole life, lent while its methods wait. 0: it shares.
     double cpus = 0;
     double gpus = 0;
     Resources resources = {};

@@ -69,6 +69,11 @@ public:
     /// cancelled because its actor was killed, the actor's death.
     [[nodiscard]] FailurePtr finished(Task& task, FailurePtr failure);
 
+    /// A method sleeps, and goes on: while all that are under way sleep, the actor's CPUs are lent
+    /// to others, since those that it waits for may need just these.
+    void method_waits(const Task& method);
+    void method_goes_on(const Task& method);
+
     /// The job is over: destroys the actors that are left, and calls that still wait for inputs.
     void drain() noexcept;
 
@@ -102,7 +107,8 @@ private:
         unsigned max_concurrency = 1;
         int priority = 0;  ///< of calls without one of their own
         unsigned running = 0;
-        bool named = false;  ///< and its owner was not told yet that it is dead
+        unsigned waiting = 0;  ///< of those; counted if the actor holds CPUs
+        bool named = false;    ///< and its owner was not told yet that it is dead
         bool constructing = false;
         bool constructed = false;
         bool ended = false;
@@ -148,6 +154,7 @@ private:
     Instance& enter(Task& task, const ObjectId& id, bool construct);
     void arrive_here(Task& task);
     void pump(Instance& instance, Lock& lock);
+    bool settle_cpus(Instance& instance);
     void list_lines(std::vector<Waiting>& all);
     [[nodiscard]] std::vector<Waiting::Target> targets_of(Task& task);
     void list_call(const Instance& target, const Queued& queued, std::vector<Waiting>& all) const;

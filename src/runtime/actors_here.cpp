@@ -192,6 +192,7 @@ void Actors::pump(Instance& instance, Lock& lock) {
             start.push(*task);
         }
     }
+    const bool lent = settle_cpus(instance);
     const FailurePtr dead = instance.dead;
     const bool ends = over(instance);
     const bool idle = instance.running == 0 && !instance.constructing;
@@ -200,8 +201,40 @@ void Actors::pump(Instance& instance, Lock& lock) {
     }
     if (ends) instances_.erase(ObjectId(instance.id));
     lock.unlock();
+    if (lent) engine_.resources.wake_waiting_and_groups();
     while (Task* const task = refused.pop()) engine_.fail(*task, dead);
     while (Task* const task = start.pop()) engine_.enqueue(*task);
+}
+
+/// Lends the actor's CPUs while all methods that are under way wait, and takes them back. Whether
+/// others may have them now. The lock is held.
+bool Actors::settle_cpus(Instance& instance) {
+    if (!instance.held || instance.held->options.cpus == 0) return false;
+    const bool lends = instance.running != 0 && instance.waiting == instance.running;
+    if (instance.held->lends == lends) return false;
+    engine_.resources.set_lends(*instance.held, lends);
+    return lends;
+}
+
+void Actors::method_waits(const Task& method) {
+    auto& target = *static_cast<Instance*>(method.instance);
+    // The actor keeps what it holds as long as a method is under way.
+    if (!target.held) return;
+    bool lent = false;
+    {
+        Lock lock(lock_);
+        ++target.waiting;
+        lent = settle_cpus(target);
+    }
+    if (lent) engine_.resources.wake_waiting_and_groups();
+}
+
+void Actors::method_goes_on(const Task& method) {
+    auto& target = *static_cast<Instance*>(method.instance);
+    if (!target.held) return;
+    Lock lock(lock_);
+    --target.waiting;
+    static_cast<void>(settle_cpus(target));
 }
 
 /// The task that destroys the user's object, if there is one.

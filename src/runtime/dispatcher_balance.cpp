@@ -37,7 +37,7 @@ std::uint64_t nanoseconds(Time time) noexcept {
 
 /// Where the load is least: here while the workers have little, then whatever rank has room.
 void Dispatcher::place_by_load(Task& task) {
-    if (engine_.team.backlog() < engine_.team.workers() * tasks_per_worker_here) {
+    if (engine_.team.backlog() < engine_.team.workers_for_usual() * tasks_per_worker_here) {
         return engine_.run_here(task);
     }
     std::optional<Rank> to;
@@ -119,19 +119,19 @@ void Dispatcher::look(Time now) noexcept {
         brisk_ = false;  // what comes from here on is for the next look
     }
     const std::uint64_t run = team.tasks_run();
-    const bool moves = std::exchange(run_seen_, run) != run;
+    const bool moves = std::exchange(run_seen_, run) != run && team.workers_for_usual() != 0;
     const bool waited = std::exchange(waited_here_, team.backlog() != 0);
     if (moves || !waited) still_here_since_ = now;
     const Duration still = now - still_here_since_;
     bool moved = false;
-    if (still >= look_period_ && team.idle_workers() == 0) {
+    if (still >= look_period_ && team.idle_for_usual() == 0) {
         moved = share(still >= std::chrono::nanoseconds(Loads::near_patience_ns));
     }
 
     std::vector<Loads::Recall> recalls;
     {
         std::lock_guard guard(lock_);
-        const std::size_t idle = team.idle_workers();
+        const std::size_t idle = team.idle_for_usual();
         loads_.look(nanoseconds(now),
                     static_cast<std::uint32_t>(idle - std::min(idle, team.backlog())));
         while (const auto recall = loads_.recall_stuck()) recalls.push_back(*recall);
@@ -156,13 +156,15 @@ void Dispatcher::ask_back(const Loads::Recall& recall) {
 }
 
 void Dispatcher::idle() noexcept {
-    if (robbed_.load(std::memory_order_relaxed)) say_room();
-    std::optional<Loads::Recall> recall;
-    {
-        std::lock_guard guard(lock_);
-        recall = loads_.recall();
+    if (engine_.team.idle_for_usual() != 0) {
+        if (robbed_.load(std::memory_order_relaxed)) say_room();
+        std::optional<Loads::Recall> recall;
+        {
+            std::lock_guard guard(lock_);
+            recall = loads_.recall();
+        }
+        if (recall) ask_back(*recall);
     }
-    if (recall) ask_back(*recall);
     if (next_look() != Time::max() || engine_.team.backlog() != 0) look(Clock::now());
 }
 
@@ -183,8 +185,9 @@ void Dispatcher::on_recall(Rank from, RecordReader& reader) {
     std::uint32_t idle = 0;
     if (how != Loads::Asked::kindly) {
         const std::size_t backlog = engine_.team.backlog();
-        if (backlog < engine_.team.idle_workers()) {
-            idle = static_cast<std::uint32_t>(engine_.team.idle_workers() - backlog);
+        const std::size_t idle_workers = engine_.team.idle_for_usual();
+        if (backlog < idle_workers) {
+            idle = static_cast<std::uint32_t>(idle_workers - backlog);
         } else {
             std::lock_guard guard(robbed_lock_);
             if (std::find(robbed_by_.begin(), robbed_by_.end(), from) == robbed_by_.end()) {

@@ -205,12 +205,31 @@ std::unique_ptr<graph::TaskExtra> ResourceGate::keep(Task& constructor) {
     return std::unique_ptr<graph::TaskExtra>(std::exchange(constructor.extra, nullptr));
 }
 
+/// The lock is held. More, or fewer if below 0, CPUs of this rank are not for usual tasks.
+void ResourceGate::keep_from_usual(std::int64_t cpus) {
+    kept_cpus_ += cpus;
+    const std::int64_t left = std::max<std::int64_t>(own_.total().cpus() - kept_cpus_, 0);
+    const unsigned workers = engine_.team.workers();
+    engine_.team.allow_usual(kept_cpus_ <= 0 ? workers
+                                             : static_cast<unsigned>(std::min<std::int64_t>(
+                                                   left / Amounts::one, workers)));
+}
+
+void ResourceGate::begin(graph::TaskExtra& extra) {
+    std::lock_guard guard(mutex_);
+    if (std::exchange(extra.begun, true)) return;
+    keep_from_usual(Amounts::of(extra.options).cpus());
+}
+
 void ResourceGate::release(graph::TaskExtra& extra) {
     if (!extra.holds) return;
     extra.holds = false;
     {
         std::lock_guard guard(mutex_);
         let_go(extra);
+        if (std::exchange(extra.begun, false)) {
+            keep_from_usual(-Amounts::of(extra.options).cpus());
+        }
         if (scheduler::Ledger* const ledger = find_ledger(extra.options)) {
             ledger->release(Amounts::of(extra.options), extra.gpus);
         }
@@ -219,25 +238,31 @@ void ResourceGate::release(graph::TaskExtra& extra) {
     engine_.groups.retry();
 }
 
-void ResourceGate::lend(const Task& task) {
-    {
-        std::lock_guard guard(mutex_);
-        task.extra->lends = true;
-        scheduler::Ledger* const ledger = find_ledger(task.extra->options);
-        if (ledger == nullptr) return;
-        ledger->lend_cpus(Amounts::of(task.extra->options));
+void ResourceGate::set_lends(graph::TaskExtra& extra, bool lends) {
+    std::lock_guard guard(mutex_);
+    if (std::exchange(extra.lends, lends) == lends) return;
+    const Amounts amounts = Amounts::of(extra.options);
+    if (extra.begun) keep_from_usual(lends ? -amounts.cpus() : amounts.cpus());
+    scheduler::Ledger* const ledger = find_ledger(extra.options);
+    if (ledger == nullptr) return;
+    if (lends) {
+        ledger->lend_cpus(amounts);
+    } else {
+        ledger->take_back_cpus(amounts);
     }
+}
+
+void ResourceGate::wake_waiting_and_groups() {
     wake_waiting();
     engine_.groups.retry();
 }
 
-void ResourceGate::take_back(const Task& task) {
-    std::lock_guard guard(mutex_);
-    task.extra->lends = false;
-    if (scheduler::Ledger* const ledger = find_ledger(task.extra->options)) {
-        ledger->take_back_cpus(Amounts::of(task.extra->options));
-    }
+void ResourceGate::lend(graph::TaskExtra& extra) {
+    set_lends(extra, true);
+    wake_waiting_and_groups();
 }
+
+void ResourceGate::take_back(graph::TaskExtra& extra) { set_lends(extra, false); }
 
 void ResourceGate::wake_waiting() {
     std::vector<Task*> ready;
@@ -321,6 +346,8 @@ unsigned ResourceGate::bundle_home(const BundleKey& key) const {
 
 namespace {
 
+/// Of the usual tasks in a queue that wait for a CPU, so many are told.
+constexpr std::size_t listed_usual_max = 16;
 /// Of so many that have what one waits for, the first are told.
 constexpr std::size_t listed_holders_max = 64;
 
@@ -386,6 +413,17 @@ void ResourceGate::list(std::vector<Waiting>& all) const {
         one.seconds = std::chrono::duration<double>(now - waiter.since).count();
         const TaskOptions& options = waiter.task->extra->options;
         explain_locked(options, Amounts::of(options), one);
+    }
+    if (engine_.team.workers_for_usual() != 0) return;
+    // No CPU is left for the usual tasks.
+    const std::size_t first = all.size();
+    engine_.team.list_usual(listed_usual_max, [&](const Task& task) {
+        Waiting& one = all.emplace_back();
+        one.key = waiting_key(task, engine_.self());
+        one.name = Actors::title_of(task);
+    });
+    for (std::size_t i = first; i < all.size(); ++i) {
+        explain_locked({}, Amounts::of_cpus(Amounts::one), all[i]);
     }
 }
 

@@ -37,13 +37,20 @@ public:
     /// Takes what the task, which is ready on this rank, demands; false when it has to wait, which
     /// it does in here until it can be queued.
     [[nodiscard]] bool take(Task& task);
+    /// A task that holds what it demands begins: from now on its CPUs are kept from usual tasks,
+    /// which ask for one CPU each and are not counted themselves.
+    void begin(graph::TaskExtra& extra);
     /// Gives back what was taken; others that wait for it are queued.
     void release(graph::TaskExtra& extra);
     /// What the constructor took stays with its actor, which gives it back at its end.
     [[nodiscard]] std::unique_ptr<graph::TaskExtra> keep(Task& constructor);
     /// A waiting task lends its CPUs to others. When its bundle goes, what it held goes with it.
-    void lend(const Task& task);
-    void take_back(const Task& task);
+    void lend(graph::TaskExtra& extra);
+    void take_back(graph::TaskExtra& extra);
+    /// Both, without telling those that wait for CPUs: that is for wake_waiting_and_groups(). To be
+    /// called under locks.
+    void set_lends(graph::TaskExtra& extra, bool lends);
+    void wake_waiting_and_groups();
     /// Queues those that wait and can go on: resources were given back, or tasks were cancelled.
     void wake_waiting();
 
@@ -96,6 +103,7 @@ private:
     [[nodiscard]] scheduler::Ledger& ledger_of(const TaskOptions& options);
     [[nodiscard]] std::vector<Rank> candidates(const TaskOptions& options, bool demands) const;
     void hold(Task& task, std::vector<unsigned> gpus);
+    void keep_from_usual(std::int64_t cpus);
     void let_go(graph::TaskExtra& extra);
     void explain_locked(const TaskOptions& options, const scheduler::Amounts& demand,
                         Waiting& waiting) const;
@@ -108,6 +116,7 @@ private:
     std::map<std::uint64_t, std::vector<PlacedBundle>> groups_;
     std::deque<Waiter> waiting_;
     graph::TaskExtra* holders_ = nullptr;
+    std::int64_t kept_cpus_ = 0;         ///< in steps, from usual tasks
     std::vector<std::uint64_t> chosen_;  ///< how often each rank was chosen by this one
     std::size_t turn_ = 0;
 };

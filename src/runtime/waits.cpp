@@ -65,9 +65,12 @@ void Waits::sleep(Gathering& gathering, std::span<detail::Cell* const> objects,
     // Those that it waits for may need just the CPUs that it holds.
     const Task* const task = entry.frame != nullptr ? entry.frame->task : nullptr;
     const bool lends = task != nullptr && task->extra != nullptr && task->extra->holds;
-    if (lends) engine_.resources.lend(*task);
+    const bool method = task != nullptr && task->instance != nullptr && !lends;
+    if (lends) engine_.resources.lend(*task->extra);
+    if (method) engine_.actors.method_waits(*task);
     gathering.sleep();
-    if (lends) engine_.resources.take_back(*task);
+    if (lends) engine_.resources.take_back(*task->extra);
+    if (method) engine_.actors.method_goes_on(*task);
     if (deadline) engine_.team.timers().remove(alarm);
     std::lock_guard guard(lock_);
     (entry.previous == nullptr ? first_ : entry.previous->next) = entry.next;

@@ -10,6 +10,7 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/spinlock.hpp"
@@ -74,6 +75,20 @@ public:
         note_best();
         size_.store(size_.load(std::memory_order_relaxed) - taken, std::memory_order_relaxed);
         return removed;
+    }
+
+    /// Calls `look` with each of the first tasks, under the lock.
+    template <class Look>
+    void list(std::size_t count, Look&& look) {
+        std::lock_guard guard(lock_);
+        const auto some = [&](const graph::TaskList& list) {
+            for (const Task* task = list.first(); task != nullptr && count != 0; --count) {
+                look(*task);
+                task = task->next;
+            }
+        };
+        some(usual_);
+        for (const auto& [priority, list] : others_) some(list);
     }
 
     [[nodiscard]] std::size_t size() const noexcept {
@@ -148,6 +163,14 @@ public:
             other.head_.store(other.head_ + count, std::memory_order_relaxed);
         }
         for (std::size_t i = count; i > 0; --i) push(*tasks[i - 1]);  // the oldest is the next
+    }
+    /// Calls `look` with each of the oldest tasks, under the lock.
+    template <class Look>
+    void list(std::size_t count, Look&& look) {
+        std::lock_guard guard(lock_);
+        for (std::size_t i = head_; i != tail_ && count != 0; ++i, --count) {
+            look(std::as_const(*ring_[i & (ring_.size() - 1)]));
+        }
     }
     [[nodiscard]] std::size_t size() const noexcept {
         return tail_.load(std::memory_order_relaxed) - head_.load(std::memory_order_relaxed);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "worker/allowance.hpp"
 #include "worker/fiber.hpp"
 #include "worker/nudge.hpp"
 #include "worker/queues.hpp"
@@ -102,6 +104,21 @@ public:
     /// near their input bytes stay, unless `near` says that they shall go too.
     [[nodiscard]] graph::TaskList take_foreign(Rank owner, std::size_t count, bool near);
 
+    /// CPUs of this rank are reserved, or free again: so many workers may run usual tasks, which
+    /// ask for one CPU each, at once; with as many as there are workers, or more, nothing is
+    /// limited. What runs goes on. Tasks of actors, and those that were granted what they demand,
+    /// run anyway. One thread at a time.
+    void allow_usual(unsigned workers) noexcept;
+    /// Workers with nothing to do that may run a usual task.
+    [[nodiscard]] unsigned idle_for_usual() const noexcept;
+    /// How many workers may run usual tasks at once.
+    [[nodiscard]] unsigned workers_for_usual() const noexcept {
+        return std::min(allowance_.allowed(), workers());
+    }
+    /// Calls `look` with some of the usual tasks that are ready, under locks of queues; at most
+    /// `count` of each queue.
+    void list_usual(std::size_t count, const std::function<void(const Task&)>& look);
+
     /// Any ready task, to free it after the end; or null.
     [[nodiscard]] Task* take_any();
 
@@ -139,8 +156,15 @@ private:
     friend class Worker;
     [[nodiscard]] ReadyQueue& queue_of(const Task& task) noexcept {
         if (!task.bound && !task.foreign) return ready_;
-        return task.here ? calls_ : fixed_;
+        if (task.here) return calls_;
+        return task.extra != nullptr && task.extra->demands ? granted_ : fixed_;
     }
+    [[nodiscard]] Task* pop_granted() noexcept;
+    [[nodiscard]] std::size_t usual_backlog() const noexcept {
+        return free_backlog() + fixed_.size();
+    }
+    void wake_for(const ReadyQueue& queue) noexcept;
+    void leave_share(Allowance::Share share) noexcept;
     void communicate();
     void wake_one() noexcept;
     bool wake_parked() noexcept;
@@ -151,9 +175,15 @@ private:
 
     Settings settings_;
     Delegate& delegate_;
-    ReadyQueue ready_;  ///< tasks of this rank that may run anywhere
-    ReadyQueue fixed_;  ///< tasks that must run here
-    ReadyQueue calls_;  ///< what actors of this rank have to run
+    ReadyQueue ready_;    ///< tasks of this rank that may run anywhere
+    ReadyQueue fixed_;    ///< tasks that must run here
+    ReadyQueue calls_;    ///< what actors of this rank have to run
+    ReadyQueue granted_;  ///< tasks that demanded more than a worker, and have it
+    Allowance allowance_;
+    /// Whether a worker that looks for a task has to mind more than the usual: bits, and the number
+    /// of granted tasks above them.
+    std::atomic<std::uint32_t> attention_{0};
+    static constexpr std::uint32_t attend_stop = 1, attend_limit = 2, attend_granted = 4;
     std::vector<std::unique_ptr<Worker>> workers_;
     Timers timers_;
     std::thread communication_;

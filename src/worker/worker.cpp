@@ -78,6 +78,7 @@ bool Worker::step() {
 bool Worker::go_on_with_resumed() {
     Fiber* const resumed = next_resumed();
     if (resumed == nullptr) return false;
+    if (share_ != 0) leave_share();
     suspended_.store(suspended() - 1, std::memory_order_relaxed);
     leave_for(*resumed);
     return true;
@@ -136,9 +137,13 @@ void Worker::suspend() noexcept {
     suspended_.store(suspended() + 1, std::memory_order_relaxed);
     spare_.pop_back();
     self.frame = std::exchange(Team::frame(), nullptr);
+    // A task that waits takes no worker from others.
+    const Allowance::Share share = std::exchange(share_, 0);
+    if (share != 0) team_.leave_share(share);
     current_ = &other;
     self.switch_to(other);
     Team::frame() = self.frame;
+    if (share != 0 && team_.allowance_.limited()) share_ = team_.allowance_.enter_anyway();
 }
 
 void Worker::yield() {
@@ -177,7 +182,47 @@ Fiber* Worker::next_resumed() noexcept {
 }
 
 Task* Worker::next_task() noexcept {
+    if (team_.attention_.load(std::memory_order_acquire) != 0) [[unlikely]] {
+        return next_with_care();
+    }
+    return next_usual();
+}
+
+/// Some tasks were granted what they demand, or CPUs of the rank are reserved, so that only some
+/// workers may run usual tasks; or the team stops.
+Task* Worker::next_with_care() noexcept {
+    const Allowance::Share kept = team_.allowance_.keep(std::exchange(share_, 0));
+    Task* const task = next_with_care(kept);
+    if (kept != 0 && share_ == 0) team_.leave_share(kept);
+    return task;
+}
+
+/// `kept`: the share of the task before, which may serve for the next one.
+Task* Worker::next_with_care(Allowance::Share kept) noexcept {
     if (team_.stopping()) return nullptr;  // what was not begun is dropped
+    const Level granted = team_.granted_.best();
+    const Level others = std::max({team_.calls_.best(), team_.fixed_.best(), team_.ready_.best()});
+    granted_first_ = granted == others ? !granted_first_ : granted > others;
+    if (granted != nothing && granted_first_) {
+        if (Task* const task = team_.pop_granted()) return task;
+    }
+    const bool limited = team_.allowance_.limited();
+    const Allowance::Share share = !limited || kept != 0 ? kept : team_.allowance_.enter();
+    if (!limited || share != 0) {
+        Task* const task = next_usual();
+        const bool counts = task != nullptr && !task->here;
+        if (counts) share_ = share;
+        if (!counts && share != kept) team_.leave_share(share);
+        if (task != nullptr) return task;
+    } else if (Task* const call = team_.calls_.pop()) {
+        return call;
+    }
+    return team_.pop_granted();
+}
+
+void Worker::leave_share() noexcept { team_.leave_share(std::exchange(share_, 0)); }
+
+Task* Worker::next_usual() noexcept {
     const Level best = std::max(team_.fixed_.best(), team_.ready_.best());
     const Level calls = team_.calls_.best();
     if (calls != nothing) [[unlikely]] {
@@ -243,9 +288,9 @@ bool Worker::anything_to_do() {
         if (resumed_first_ != nullptr) return true;
     }
     if (team_.stopping()) return suspended() == 0;
-    if (!deque.empty() || !team_.ready_.empty() || !team_.fixed_.empty() || !team_.calls_.empty()) {
-        return true;
-    }
+    if (!team_.calls_.empty() || !team_.granted_.empty()) return true;
+    if (team_.allowance_.left() == 0) return false;
+    if (!deque.empty() || !team_.ready_.empty() || !team_.fixed_.empty()) return true;
     for (const auto& other : team_.workers_) {
         if (!other->deque.empty()) return true;
     }
@@ -253,11 +298,12 @@ bool Worker::anything_to_do() {
 }
 
 bool Worker::sees_work(std::uint64_t now) {
-    if (any_resumed_.load(std::memory_order_acquire) || deque.size() != 0 ||
-        team_.ready_.size() != 0 || team_.fixed_.size() != 0 || team_.calls_.size() != 0 ||
-        team_.stopping()) {
+    if (any_resumed_.load(std::memory_order_acquire) || team_.calls_.size() != 0 ||
+        team_.granted_.size() != 0 || team_.stopping()) {
         return true;
     }
+    if (team_.allowance_.left() == 0) return false;
+    if (deque.size() != 0 || team_.ready_.size() != 0 || team_.fixed_.size() != 0) return true;
     steal(now);
     return deque.size() != 0;
 }

@@ -57,6 +57,10 @@ private:
     void fall_asleep();
     void after_task() noexcept;
     [[nodiscard]] Task* next_task() noexcept;
+    [[nodiscard]] Task* next_with_care() noexcept;
+    [[nodiscard]] Task* next_with_care(Allowance::Share kept) noexcept;
+    [[nodiscard]] Task* next_usual() noexcept;
+    void leave_share() noexcept;
     [[nodiscard]] Task* next_shared() noexcept;
     [[nodiscard]] Task* next_call(Level calls, Level tasks) noexcept;
     [[nodiscard]] bool others_have_own() const noexcept;
@@ -81,7 +85,9 @@ private:
     unsigned until_shared_ = 0;
     unsigned calls_in_a_row_ = 0;  // while tasks of their priority waited
     bool fixed_first_ = false;
-    bool task_first_ = false;  // after a yield
+    bool granted_first_ = false;
+    Allowance::Share share_ = 0;  // by which it runs a usual task while these are limited
+    bool task_first_ = false;     // after a yield
     unsigned yields_ = 0;
 
     /// The worker whose deque is looked at while there is nothing to do; since when it has had

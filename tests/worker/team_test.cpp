@@ -168,6 +168,72 @@ TEST(team, an_idle_one_does_next_to_nothing) {
     EXPECT_LE(running.delegate.sleeps.load() - sleeps, ticks * 4);
 }
 
+TEST(team, runs_no_more_usual_tasks_at_once_than_it_is_allowed) {
+    RunningTeam running(ticking_often(3));
+    warm_up(running);
+    for (const unsigned allowed : {1U, 2U, 3U, 1U}) {
+        running.team.allow_usual(allowed);
+        std::atomic<unsigned> inside{0}, most{0};
+        Semaphore done{0};
+        for (int i = 0; i < 200; ++i) {
+            running.team.push(make_job([&] {
+                const unsigned now = ++inside;
+                for (unsigned seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+                }
+                std::this_thread::yield();
+                --inside;
+                done.release();
+            }));
+        }
+        for (int i = 0; i < 200; ++i) expect_soon(done, "a task while few are allowed");
+        EXPECT_LE(most.load(), allowed);
+    }
+}
+
+TEST(team, runs_only_what_has_its_cpus_while_no_usual_task_is_allowed) {
+    RunningTeam running(ticking_often(2));
+    warm_up(running);
+    running.team.allow_usual(0);
+    std::atomic<int> run{0};
+    Semaphore usual{0}, call{0};
+    for (int i = 0; i < 100; ++i) {
+        running.team.push(make_job([&] {
+            ++run;
+            usual.release();
+        }));
+    }
+    for (int i = 0; i < 100; ++i) {
+        Task& task = make_job([&] { call.release(); });
+        task.bound = task.here = true;
+        running.team.push(task);
+        expect_soon(call, "a call while no usual task is allowed");
+    }
+    // Those that wait keep nobody awake.
+    const std::uint64_t polls = running.delegate.polls.load();
+    const std::uint64_t ticks = wait_for_ticks(running.delegate, 20);
+    EXPECT_LE(running.delegate.polls.load() - polls, ticks * 12);
+    EXPECT_EQ(run.load(), 0);
+    running.team.allow_usual(2);
+    for (int i = 0; i < 100; ++i) expect_soon(usual, "a task that is allowed again");
+}
+
+TEST(team, lets_usual_tasks_wait_for_each_other_where_one_is_allowed) {
+    RunningTeam running(ticking_often(2));
+    running.team.allow_usual(1);
+    Semaphore done{0};
+    for (int i = 0; i < 100; ++i) {
+        running.team.push(make_job([&] {
+            std::binary_semaphore unused{0};
+            const Sleeper self = running.team.sleeper(unused);
+            running.team.push(make_job([self] { Team::wake(self); }));
+            running.team.sleep(self);
+            running.team.yield();
+            done.release();
+        }));
+    }
+    for (int i = 0; i < 100; ++i) expect_soon(done, "a task that waits for another");
+}
+
 // Where ranks share a CPU, each needless wake-up keeps another rank from it.
 TEST(team, an_idle_one_hears_the_network_on_one_thread) {
     RunningTeam running(ticking_often(1));
