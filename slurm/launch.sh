@@ -167,3 +167,13 @@ srun_line() {
         export OMPI_MCA_mpi_yield_when_idle=1
     fi
 }
+
+# mpirun hangs, or says nothing of /dev/shm, where that is too small for its own memory (8.2 MiB by
+# Open MPI 4.1) and that of the ranks, which lack_of_shared_memory() of the engine knows.
+refuse_full_shm() {
+    local free needed=$(((8704 + ranks * 4352) << 10))
+    free=$(df --output=avail -B1 /dev/shm 2>/dev/null | tail -n 1) || return 0
+    ((free >= needed)) ||
+        refuse "/dev/shm has $((free)) bytes free, and a run of $ranks ranks needs $needed bytes$(
+        ) there; make it larger (docker: --shm-size), or use fewer ranks"
+}

@@ -105,6 +105,8 @@ constexpr std::array rows{
           "the rank in front; stderr stays where the launcher puts it"),
     other("status_file", &Options::status_file, Form::path, "a path",
           "a file to which the driver's rank writes \"exit <code>\" at the end; empty: none"),
+    number("start_within_s", &Options::start_within_s, Form::seconds, 0, day_s,
+           "time that a rank waits at the start for the others to come; 0: for ever"),
     number("exit_wait_s", &Options::exit_wait_s, Form::seconds, 0, 3600,
            "time that ranks give each other to end; tasks still running after it are abandoned"),
 };

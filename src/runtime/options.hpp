@@ -89,6 +89,9 @@ struct Options {
     bool forward_output = true;
     /// A file in which the driver's rank leaves "exit <code>" at the end. Empty: none.
     std::string status_file = {};
+    /// Seconds that a rank waits at the start for the others to call run(); then the job ends, and
+    /// names the missing ones. 0: for ever.
+    double start_within_s = 120;
     /// Seconds that the ranks give each other to end in good order; then they leave without.
     double exit_wait_s = 10;
 

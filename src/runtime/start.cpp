@@ -20,6 +20,8 @@
 #include "native/file.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/introduce.hpp"
+#include "runtime/run_folder.hpp"
+#include "runtime/start_limit.hpp"
 #include "runtime/status.hpp"
 
 namespace mobula {
@@ -117,8 +119,12 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
     runtime::FunctionTable functions = runtime::FunctionTable::of_process();
     const native::Devices devices = native::devices_of_process();
     if (options.arena_bytes == 0) options.arena_bytes = native::default_arena_bytes(devices);
+    auto limit = std::make_optional<runtime::StartLimit>(
+        std::chrono::duration<double>(options.start_within_s), options.status_file);
     const auto cluster = transport::meet(&argc, &argv, settings, options.arena_bytes,
                                          hello(options, devices, functions));
+    limit.reset();
+    if (index(cluster->self()) == 0) runtime::RunFolder(options.status_file).note_met();
     log::configure(options.log_level, static_cast<unsigned>(index(cluster->self())));
     std::vector<native::Devices> all_devices;
     std::vector<runtime::Peer> peers = read_hellos(*cluster, functions, all_devices);
@@ -180,6 +186,9 @@ int run(int argc, char** argv, int (*driver)(Job&)) {
         return runtime::refuse_to_start(error.what());
     }
     if (options.help_wanted) return runtime::answer_at_start(Options::help());
+    if (const std::string lack = runtime::lack_of_shared_memory(); !lack.empty()) {
+        return runtime::refuse_to_start(lack);
+    }
     const std::string status_file = options.status_file;
     if (const std::string why = native::why_not_replaceable(status_file); !why.empty()) {
         return runtime::refuse_to_start("the status file: " + why + " (MOBULA_STATUS_FILE)");

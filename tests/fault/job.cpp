@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -134,6 +135,25 @@ int driver(Job& job) {
     throw BadInput("no such way to end: " + how);
 }
 
+/// What a rank may do instead of coming to run().
+int end_before_run(const std::string& how) {
+    if (how == "return") return 3;
+    if (how == "kill") std::raise(SIGKILL);
+    if (how == "throw") throw std::runtime_error("a constructor has failed");
+    while (how == "hang") pause();
+    return 0;
+}
+
+bool launched_as(const char* rank) {
+    const char* const launched = std::getenv("PMIX_RANK");
+    return launched != nullptr && std::string(launched) == rank;
+}
+
 }  // namespace
 
-int main(int argc, char** argv) { return mobula::run(argc, argv, driver); }
+int main(int argc, char** argv) {
+    if (argc > 3 && std::string(argv[1]) == "before" && launched_as(argv[3])) {
+        return end_before_run(argv[2]);
+    }
+    return mobula::run(argc, argv, driver);
+}
