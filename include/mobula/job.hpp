@@ -37,9 +37,9 @@ struct Statistics {
 [[nodiscard]] Statistics statistics();
 
 /// Runs the engine on every rank of the job, and `driver` on rank 0 like a task; returns when the
-/// job is over. The return value of main: on rank 0 the driver's as the system keeps it (its lowest
-/// eight bits; 1 for 256 and the like, which would become 0), 1 after an exception, 2 after
-/// BadInput; elsewhere 0, 1 when a rank died, or 2 for bad settings. Call it once, from main.
+/// job is over. The return value of main: on rank 0 the driver's, 1 after an exception, 2 after
+/// BadInput; elsewhere 0, 1 when a rank died, or 2 for bad settings. Call it once, from main: a
+/// second call is refused with a sentence and 2, one inside of a job throws BadInput.
 int run(int argc, char** argv, int (*driver)(Job&));
 
 /// The calling rank, 0 .. ranks()-1; rank 0 runs the driver.

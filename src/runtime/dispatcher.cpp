@@ -355,6 +355,22 @@ void Dispatcher::cancel_children() {
     for (const auto& [where, key] : asked) cancel(where, key, true);
 }
 
+std::string Dispatcher::describe_sent(Rank where) const {
+    std::string first;
+    std::size_t others = 0;
+    std::lock_guard guard(lock_);
+    for (const Slot& slot : slots_) {
+        if (slot.task == nullptr || slot.task->where != where) continue;
+        if (!first.empty()) {
+            ++others;
+        } else {
+            first = graph::name_of(*slot.task) + "(...)";
+        }
+    }
+    if (others == 0) return first;
+    return first + " and " + std::to_string(others) + " more";
+}
+
 void Dispatcher::foreign_started(Task& task) {
     std::lock_guard guard(foreign_lock_);
     tasks_received_.add(1);

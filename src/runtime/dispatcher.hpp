@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -62,6 +63,10 @@ public:
     /// The task that a rank has under the key, or null.
     [[nodiscard]] Task* find_sent(TaskKey key, Rank where);
 
+    /// What this rank has sent there and has no result of, for people: "step(...) and 3 more";
+    /// empty when there is nothing.
+    [[nodiscard]] std::string describe_sent(Rank where) const;
+
     void on_task(Rank from, wire::Kind kind, wire::RecordReader& reader);
     void on_result(Rank from, wire::RecordReader& reader);
     void on_recall(Rank from, wire::RecordReader& reader);
@@ -116,7 +121,7 @@ private:
     Network& network_;
     RepeatedValues repeated_;
     std::atomic<std::uint64_t> cancels_{0};  ///< so many were begun
-    Spinlock lock_;  ///< of the table of sent tasks, and of the loads that it makes
+    mutable Spinlock lock_;  ///< of the table of sent tasks, and of the loads that it makes
     std::vector<Slot> slots_;
     std::uint32_t free_slot_ = 0;
     std::uint32_t last_back_ = 0;  ///< the slot of the latest result

@@ -2,8 +2,9 @@
 
 /// How a job ends, in order and otherwise.
 
+#include <unistd.h>
+
 #include <cstdio>
-#include <fstream>
 #include <string>
 
 #include "base/fatal_signals.hpp"
@@ -17,13 +18,6 @@ namespace mobula::runtime {
 
 using wire::Kind;
 using wire::RecordWriter;
-
-namespace {
-
-/// How long a rank waits for rank 0 to say why the job ends before it leaves by itself.
-constexpr std::chrono::seconds last_word{3};
-
-}  // namespace
 
 /// Nothing new begins; what waits is woken. User code that does not end is left behind.
 void Engine::stop() {
@@ -47,10 +41,8 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
             std::string reason;
             code_ = driver(reason);
             worker::Team::frame() = nullptr;
-            if (broken_.load()) {  // what is said of the end stays said
-                broken_said_.wait(false);
-                leave(broken_code_);
-            }
+            if (open_ == nullptr) end_forked_child();
+            if (last_word.begun()) LastWord::await();  // what is said of the end stays said
             for (std::size_t i = 0; i < network.ranks(); ++i) {
                 const auto rank = static_cast<Rank>(i);
                 if (rank != self()) network.send(rank, RecordWriter(Kind::finish));
@@ -62,6 +54,7 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
     }
     watch_signals();
     fatal::add_hook(&tell_full_stack);
+    fatal::add_hook(&LastWord::tell_death);
     fatal::install();
     team.run(first);
     fatal::uninstall();
@@ -87,22 +80,12 @@ void Engine::leave(int code) noexcept {
     transport::Cluster::abandon(code);
 }
 
-/// From rank 0: it has said why, so leave at once. To rank 0: say it.
-void Engine::on_broken(Rank from, wire::RecordReader& reader) {
-    const int code = reader.get<int>();
-    const std::string sentence(reader.text());
-    if (from == driver_rank) leave(code);
-    end_job(sentence, code);
-}
-
 void Engine::on_peer_lost(Rank peer, std::string_view reason) {
     if (finished_.load() || team.stopping()) {
         log::debug("a rank left early while the job ends");
         return;
     }
-    end_job("rank " + std::to_string(index(peer)) + " on node " +
-            network.cluster().host_names()[index(peer)] + " died (" + std::string(reason) +
-            "); the job ends");
+    last_word.lose(peer, reason);
 }
 
 void Engine::on_fenced(std::string_view reason) {
@@ -112,31 +95,27 @@ void Engine::on_fenced(std::string_view reason) {
 }
 
 void Engine::end_job(const std::string& sentence, int code) noexcept {
-    if (broken_.exchange(true)) return;
-    RecordWriter record(Kind::broken);
-    record.put(code).text(sentence);
-    if (self() == driver_rank) {
-        std::fprintf(stderr, "mobula: %s\n", sentence.c_str());
-        write_status(options.status_file, code, sentence);
-        for (std::size_t i = 1; i < network.ranks(); ++i) {
-            network.send(static_cast<Rank>(i), record);
-        }
-        flush();
-        broken_code_ = code;
-        broken_said_.store(true);
-        broken_said_.notify_all();
-        // The others shall hear it before this rank's end is a death to them: tick() leaves.
-        return leave_after(last_word, code);
-    }
-    // Rank 0 shall say it, once and with the first cause. Its goodbye, or its silence, ends this
-    // rank as well.
-    if (sentence.rfind("rank 0 ", 0) == 0) {
-        std::fprintf(stderr, "mobula: %s\n", sentence.c_str());
-        leave(1);
-    }
-    network.send(driver_rank, record);
-    flush();
-    leave_after(last_word, 1);
+    last_word.begin({sentence, code});
+}
+
+/// In the child of a fork, on its only thread. Nothing there may touch what the rank shares with
+/// others: the child has no engine, cannot drive the network, and dies of signals as usual.
+void Engine::close_in_child() noexcept {
+    if (instance_ == nullptr) return;
+    open_ = nullptr;
+    if (!instance_->network.alone()) instance_->network.transport().forbid();
+    fatal::uninstall();
+    unwatch_signals();
+}
+
+void Engine::end_forked_child() noexcept {
+    const worker::Frame* const frame = worker::Team::frame();
+    const bool task = frame != nullptr && frame->task != nullptr;
+    std::fprintf(stderr,
+                 "mobula: a process that was forked in %s is no rank of the job: it must end by "
+                 "_exit() or exec(), but it came back to the engine, and ends with exit code 1\n",
+                 task ? graph::name_of(*frame->task).c_str() : "the driver");
+    _exit(1);
 }
 
 }  // namespace mobula::runtime

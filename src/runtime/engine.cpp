@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/engine.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -67,13 +68,17 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       resources(*this, peers),
       waits(*this),
       forwarder(*this),
-      stall_watch(*this) {
-    instance_ = this;
+      stall_watch(*this),
+      last_word(*this) {
+    instance_ = open_ = this;
+    static const int guarded = pthread_atfork(nullptr, nullptr, &close_in_child);
+    static_cast<void>(guarded);
 }
 
-Engine::~Engine() { instance_ = nullptr; }
+Engine::~Engine() { instance_ = open_ = nullptr; }
 
 void Engine::throw_not_running() {
+    if (instance_ != nullptr) end_forked_child();
     throw Error("mobula was used outside of mobula::run: there is no engine");
 }
 
@@ -235,6 +240,8 @@ void Engine::run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure
         const bool decoding = graph::is_packed(task);  // still, so it did not begin to run
         failure = caught(task, decoding ? graph::Doing::decoding_argument : graph::Doing::running);
     }
+    if (open_ == nullptr) [[unlikely]]
+        end_forked_child();
     worker::Team::frame() = outer;
 }
 
@@ -399,10 +406,9 @@ void Engine::wake_sleeper() noexcept { network.transport().wake(); }
 void Engine::tick(Time now) noexcept {
     ticked_at_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
     network.transport().tick(now);
-    // The second tick after the break: by then the others have heard why.
-    if (broken_.load() && index(self()) == 0 && ++ticks_broken_ > 1) leave(broken_code_);
+    last_word.tick();
     stall_watch.tick(now);
-    if (const int number = noted_signal(); number != 0 && !team.stopping() && !broken_.load()) {
+    if (const int number = noted_signal(); number != 0 && !team.stopping() && !last_word.begun()) {
         end_job("the job was ended by signal " + std::to_string(number) + " (" + strsignal(number) +
                     ") at rank " + std::to_string(index(self())),
                 128 + number);
@@ -420,10 +426,11 @@ void Engine::look(Time now) noexcept {
 // ---- transport::Delegate ----
 
 void Engine::on_record(Rank from, std::span<const std::byte> record) {
-    if (broken_.load(std::memory_order_relaxed)) return;
     try {
         wire::RecordReader reader(record);
-        handle(from, reader.get<Kind>(), reader);
+        const Kind kind = reader.get<Kind>();
+        if (last_word.begun() && kind != Kind::broken) return;
+        handle(from, kind, reader);
     } catch (const std::exception& error) {
         end_job("rank " + std::to_string(index(from)) + " sent what rank " +
                 std::to_string(index(self())) + " cannot accept: " + error.what());
@@ -468,7 +475,7 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::output: return printer_.print(static_cast<unsigned>(index(from)), reader.text());
         case Kind::ask_output: return forwarder.on_ask(from, reader);
         case Kind::output_done: return forwarder.on_answer(reader);
-        case Kind::broken: return on_broken(from, reader);
+        case Kind::broken: return last_word.hear(from, reader);
         default: throw Error("a record of no known kind");
     }
 }

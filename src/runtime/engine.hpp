@@ -16,6 +16,7 @@
 #include "runtime/frame.hpp"
 #include "runtime/functions.hpp"
 #include "runtime/groups.hpp"
+#include "runtime/last_word.hpp"
 #include "runtime/names.hpp"
 #include "runtime/network.hpp"
 #include "runtime/options.hpp"
@@ -54,10 +55,10 @@ public:
 
     /// Throws Error when there is none.
     [[nodiscard]] static Engine& current() {
-        if (instance_ == nullptr) throw_not_running();
-        return *instance_;
+        if (open_ == nullptr) throw_not_running();
+        return *open_;
     }
-    [[nodiscard]] static bool running() noexcept { return instance_ != nullptr; }
+    [[nodiscard]] static bool running() noexcept { return open_ != nullptr; }
 
     /// Runs until the driver has ended on rank 0; `driver` is empty on the others. Returns the exit
     /// code, which on rank 0 is in the status file by then. Thread-bound to the caller of the
@@ -112,7 +113,7 @@ public:
     void on_peer_lost(Rank peer, std::string_view reason) override;
     void on_fenced(std::string_view reason) override;
 
-    /// The job cannot go on: rank 0 prints the sentence, all ranks leave with the code.
+    /// The job cannot go on: one rank prints the sentence, all ranks leave with the code.
     void end_job(const std::string& sentence, int code = 1) noexcept;
     [[nodiscard]] Rank self() const noexcept { return network.self(); }
 
@@ -131,8 +132,10 @@ public:
     Waits waits;
     Forwarder forwarder;
     StallWatch stall_watch;
+    LastWord last_word;
 
 private:
+    friend class LastWord;
     [[noreturn]] static void throw_not_running();
     [[noreturn]] void leave(int code) noexcept;
     void handle(Rank from, wire::Kind kind, wire::RecordReader& reader);
@@ -142,18 +145,16 @@ private:
 
     void on_cancel_object(wire::RecordReader& reader);
     void on_finish(wire::RecordReader& reader);
-    void on_broken(Rank from, wire::RecordReader& reader);
+    [[noreturn]] static void end_forked_child() noexcept;
+    static void close_in_child() noexcept;
     void drain();
     void stop();
 
     static inline Engine* instance_ = nullptr;
+    static inline Engine* open_ = nullptr;  ///< the same, but null in a forked child
     std::atomic<std::uint64_t> next_caller_{1};
     std::atomic<Time::rep> ticked_at_{Clock::now().time_since_epoch().count()};
-    std::atomic<bool> broken_{false};  ///< end_job() was called
-    std::atomic<int> broken_code_{1};
-    std::atomic<bool> broken_said_{false};  ///< rank 0 has said why
-    int ticks_broken_ = 0;                  ///< since then, on rank 0
-    std::atomic<bool> finished_{false};     ///< the driver is done
+    std::atomic<bool> finished_{false};  ///< the driver is done
     LinePrinter printer_;
     int code_ = 0;  ///< the driver's
 };

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/ids.hpp"
 
@@ -28,8 +30,25 @@ public:
     /// nothing, or has nobody to say it to.
     [[nodiscard]] std::string ending_of(Rank rank) const;
 
+    struct End {
+        Rank rank{};
+        std::string ending;
+    };
+    /// The rank that ended first, as far as their parents say.
+    [[nodiscard]] std::optional<End> first_end() const;
+
+    /// Whether the caller shall say why the job ends: true for the first of all ranks that asks,
+    /// and always where there is no folder. Async-signal-safe.
+    [[nodiscard]] bool take_word() const noexcept;
+    /// As runtime::write_status, in this folder. Async-signal-safe.
+    void write_status(int code, std::string_view reason) const noexcept;
+
 private:
+    [[nodiscard]] std::optional<End> read_end(const std::string& name) const;
+
     std::string path_;
+    std::string word_;           ///< the file of the rank that has the word
+    std::string status_, part_;  ///< the status file, and where it is written
 };
 
 }  // namespace mobula::runtime

@@ -3,6 +3,7 @@
 /// From main() to the engine and back.
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -179,6 +180,12 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
 }  // namespace
 
 int run(int argc, char** argv, int (*driver)(Job&)) {
+    if (Engine::running()) throw BadInput("mobula::run was called inside of a job that it runs");
+    static std::atomic<bool> begun{false};
+    if (begun.exchange(true)) {
+        return runtime::refuse_to_start(
+            "mobula::run was called a second time; a process can run one job");
+    }
     Options options;
     try {
         options = Options::read(argc, argv);

@@ -117,6 +117,9 @@ public:
     /// something to say to a rank that it has not spoken to before.
     virtual void close(Time deadline) = 0;
 
+    /// In a forked child: from now on nothing of this object touches the network.
+    virtual void forbid() noexcept {}
+
     [[nodiscard]] virtual Counters counters() const = 0;
 
     /// What the network reports of itself, one line per fact: for `mobula doctor`.

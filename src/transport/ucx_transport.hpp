@@ -42,6 +42,8 @@ public:
     void tick(Time now) override;
     bool leave(Time deadline) override;
     void close(Time deadline) override;
+    /// Nobody leaves the turn any more.
+    void forbid() noexcept override { static_cast<void>(turn_.enter()); }
     [[nodiscard]] Counters counters() const override;
     [[nodiscard]] std::vector<std::string> describe() override;
 

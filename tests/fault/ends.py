@@ -198,7 +198,59 @@ def kill_driver(job, ranks):
     job.wait_until_ready()
     os.kill(job.pids[0], signal.SIGKILL)
     job.wait_until_gone(END_SECONDS, but=(job.mpirun.pid,))
-    job.check_output(rf'mobula: rank 0 on node {NODE} died')
+    job.check_status(1, rf'rank 0 on node {NODE} died')
+    job.check_said_once(rf'mobula: rank 0 on node {NODE} died')
+
+
+def crash(job, ranks):
+    """A task gets a signal that a handler can tell of."""
+    job.wait_until_ready()
+    job.wait_until_gone(END_SECONDS, but=(job.mpirun.pid,))
+    sentence = (rf'rank {ranks - 1} on node {NODE} died: signal 11 \(Segmentation fault\) '
+                r'in die\(\.\.\.\); the job ends')
+    job.check_said_once(r'mobula: rank .* died')
+    job.check_output('mobula: ' + sentence)
+    job.check_status(1, sentence)
+
+
+def crash_in_thread(job, ranks):
+    """A thread of the user's own throws what nobody catches."""
+    job.wait_until_ready()
+    job.wait_until_gone(END_SECONDS, but=(job.mpirun.pid,))
+    job.check_said_once(rf'mobula: rank {ranks - 1} on node {NODE} died: signal 6 \(Aborted\);')
+    job.check_output('nobody catches it')
+    job.check_status(1, 'signal 6')
+
+
+def exit_in_task(job, ranks):
+    job.wait_until_ready()
+    job.wait_until_gone(END_SECONDS, but=(job.mpirun.pid,))
+    job.check_said_once(rf'mobula: rank {ranks - 1} on node {NODE} ended: exit\(3\) was called in '
+                        r'die\(\.\.\.\); the job ends')
+    job.check_status(3, r'exit\(3\)')
+
+
+def exit_in_driver(job, ranks):
+    job.wait_until_ready()
+    job.wait_until_gone(END_SECONDS, but=(job.mpirun.pid,))
+    job.check_said_once(r'mobula: the driver called exit\(4\); the job ends')
+    job.check_said_once('mobula: ')
+    job.check_status(4, r'exit\(4\)')
+
+
+def forked(job, ranks):
+    """A child of fork() that comes back from its task is no rank."""
+    job.wait_until_gone(READY_SECONDS)
+    job.check_said_once('mobula: a process that was forked in fork_in_a_task is no rank')
+    job.check_status(4)
+
+
+def twice(job, ranks):
+    """run() is called again."""
+    job.wait_until_gone(READY_SECONDS)
+    job.check_said_once('mobula: mobula::run was called a second time')
+    job.check_status(2, 'second time')
+    job.check_code(2)
 
 
 def kill_all(job, ranks):
@@ -360,6 +412,12 @@ WAYS = {
     kill: (['stay'], {}, True),
     kill_driver: (['stay'], {}, True),
     kill_all: (['stay'], {}, True),
+    crash: (['die', 'segv'], {}, True),
+    crash_in_thread: (['die', 'thread'], {}, True),
+    exit_in_task: (['die', 'exit'], {}, True),
+    exit_in_driver: (['exit'], {}, True),
+    forked: (['fork'], {}, False),
+    twice: (['nothing', 'again'], {}, False),
     stop: (['stay'], {}, True),
     interrupt: (['stay'], {}, False),
     terminate: (['stay'], {}, False),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A job for ends.py: takes all ranks into use, says on stdout which processes they are, and then
 // ends, or does not, in the way that the first argument names.
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <mobula/mobula.hpp>
@@ -45,6 +47,26 @@ struct Waiter {
         return get(other.call<&Waiter::call_and_wait>(self, other, times - 1));
     }
 };
+
+/// How a rank may die in a task.
+int die(std::string how) {
+    if (how == "segv") std::raise(SIGSEGV);
+    if (how == "abort") std::abort();
+    if (how == "exit") std::exit(3);
+    if (how == "_exit") ::_exit(7);
+    if (how == "kill") std::raise(SIGKILL);
+    if (how == "thread") std::thread([] { throw std::runtime_error("nobody catches it"); }).join();
+    return 0;
+}
+
+/// The child comes back from the task that forked it; gives its exit code.
+int fork_in_a_task() {
+    const pid_t child = fork();
+    if (child == 0) return 0;
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
 
 /// Tasks that run, wait and are queued, actors and objects, on every rank.
 struct Load {
@@ -99,6 +121,9 @@ int wait_for_licences(unsigned ranks) {
 
 int driver(Job& job) {
     const std::string how = job.arguments.at(1);
+    const TaskOptions last{.placement = Placement::on_rank(job.ranks - 1)};
+    if (how == "fork") return get(remote<fork_in_a_task>(last)) == 1 ? 4 : 5;
+    if (how == "nothing") return 0;
     if (how == "licences") return wait_for_licences(job.ranks);
     if (how == "circle") return wait_in_a_circle(job.ranks);
     Load load;
@@ -130,6 +155,8 @@ int driver(Job& job) {
     if (how == "throw") throw std::runtime_error("the driver has had enough");
     if (how == "bad") throw BadInput("the driver was told nonsense");
     if (how == "code") return std::atoi(job.arguments.at(2).c_str());
+    if (how == "die") return get(remote<die>(last, job.arguments.at(2)));
+    if (how == "exit") std::exit(4);
     if (how == "leave" || how == "deaf") return 0;
     if (how == "stay") return get(load.tasks[0]);
     throw BadInput("no such way to end: " + how);
@@ -155,5 +182,7 @@ int main(int argc, char** argv) {
     if (argc > 3 && std::string(argv[1]) == "before" && launched_as(argv[3])) {
         return end_before_run(argv[2]);
     }
-    return mobula::run(argc, argv, driver);
+    const bool again = argc > 2 && std::string(argv[2]) == "again";
+    const int code = mobula::run(argc, argv, driver);
+    return again ? mobula::run(argc, argv, driver) : code;
 }

@@ -5,8 +5,8 @@ rank, node and cause, and nothing is left. Output is TAP.
 
 usage: start_deaths.py SLURM_RUN PROGRAM RANKS KILLS WAY...
 
-WAYs are what the last rank does instead of calling run(), or small_shm: the machine has little of
-/dev/shm. Then a rank is killed so many times.
+WAYs are what the last rank does instead of calling run(), work.HOW: how ranks die later, or
+small_shm: the machine has little of /dev/shm. Then a rank is killed so many times.
 PROGRAM is fault_job. The moments are spread over the first half second after its first process
 exists: before run() is called, while the ranks meet, and after that.
 """
@@ -141,15 +141,50 @@ def kill_one(number):
         ranks = ranks_of(mark)
         rank = sorted(ranks)[number % len(ranks)]
         os.kill(ranks[rank], signal.SIGKILL)
-        said = end_of(child, mark, END_SECONDS, rank, r'died')
+        said = end_of(child, mark, END_SECONDS, rank, r'died.*signal 9 \(Killed\)')
         return f'killed after {moment:.2f} s: {said}'
     finally:
         child.terminate()
         child.communicate()
 
 
+def ready_ranks(child):
+    """The processes of the ranks, when all have work."""
+    pids = {}
+    for line in child.stdout:
+        if rank := re.search(r'rank (\d+) is process (\d+)', line):
+            pids[int(rank[1])] = int(rank[2])
+        if line.strip() == 'ready':
+            return pids
+    raise AssertionError('it was never ready')
+
+
+def death_in_work(how):
+    """Signals that no handler sees, and ends without a word, several at once, rank 0 among them."""
+    mark = f'{os.getpid()}.{how}'
+    child = start(mark, *(['stay'] if how == 'several' else ['die', how]))
+    rank, ending = LAST, {'kill': r'died: signal 9 \(Killed\)', '_exit': 'ended with exit code 7',
+                          'several': r'died: signal 9 \(Killed\)'}[how]
+    try:
+        if how == 'several':
+            pids = ready_ranks(child)
+            victims = [LAST - 1, 1, 0]
+            for rank in victims:
+                os.kill(pids[rank], signal.SIGKILL)
+            # The kernel may end them in any order.
+            rank = f'({"|".join(map(str, victims))})'
+        else:
+            ending += r'; it had .*\(\.\.\.\) and \d+ more to run'
+        return end_of(child, mark, START_SECONDS + END_SECONDS, rank, ending)
+    finally:
+        child.terminate()
+        child.communicate()
+
+
 def main():
-    tests = [(small_shm if way == 'small_shm' else end_before_run, way) for way in sys.argv[5:]]
+    kinds = {'small_shm': small_shm, 'work.kill': death_in_work, 'work._exit': death_in_work,
+             'work.several': death_in_work}
+    tests = [(kinds.get(way, end_before_run), way.removeprefix('work.')) for way in sys.argv[5:]]
     tests += [(kill_one, number) for number in range(KILLS)]
     print(f'1..{len(tests)}')
     for number, (test, what) in enumerate(tests, 1):

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/fatal_signals.hpp"
+#include "base/ids.hpp"
+#include "runtime/run_folder.hpp"
+#include "wire/record.hpp"
+
+namespace mobula::runtime {
+
+class Engine;
+
+/// Why the job ends before its time.
+struct Cause {
+    std::string reason;  ///< the sentence; of a rank that was lost, how that showed
+    int code = 1;        ///< of the job
+    std::optional<Rank> lost = {};
+    bool said = false;  ///< on stderr, by the rank where it happened
+};
+
+/// Why the job ends is said by exactly one rank, with the first cause: by the lowest that lives.
+/// Others send it what they know and wait to hear from it; when it is lost, the next one is asked.
+/// In a run of slurm/run the first rank that takes the word in the run's folder says it, so that
+/// also one that is just dying can. *Thread-safe*.
+class LastWord {
+public:
+    explicit LastWord(Engine& engine);
+    ~LastWord();
+    LastWord(const LastWord&) = delete;
+    LastWord& operator=(const LastWord&) = delete;
+
+    /// The job shall end. Only the first cause counts.
+    void begin(Cause cause) noexcept;
+    [[nodiscard]] bool begun() const noexcept { return begun_.load(std::memory_order_relaxed); }
+    /// The rank is gone.
+    void lose(Rank rank, std::string_view how) noexcept;
+    /// A rank after this one knows a cause; one before it has said it. Throws on a bad record.
+    void hear(Rank from, wire::RecordReader& reader);
+    /// From the communication thread: leaves when the others have heard.
+    void tick() noexcept;
+    /// For a thread of a rank that has a cause: waits until the process leaves.
+    [[noreturn]] static void await() noexcept;
+
+    /// A hook for fatal signals: says which rank died, of what, and what ran there.
+    static void tell_death(fatal::Event& event) noexcept;
+
+private:
+    static void at_exit(int code, void* nothing) noexcept;
+    [[nodiscard]] Rank speaker() noexcept;
+    [[nodiscard]] std::string place_of(Rank rank) const;
+    [[nodiscard]] std::string sentence_of_loss(Rank rank, std::string_view how) const;
+    void pass_on() noexcept;
+    void speak() noexcept;
+    void write(const std::string& sentence) const noexcept;
+
+    static inline std::atomic<LastWord*> current_{nullptr};
+
+    Engine& engine_;
+    const RunFolder folder_;
+    const pid_t process_;
+    const std::string place_;  ///< of this rank, "rank 1 on node n3"
+    std::atomic<bool> begun_{false};
+    std::mutex mutex_;  ///< of what follows
+    Cause cause_;
+    std::vector<bool> lost_;
+    bool spoken_ = false;
+    Cause exit_;                           ///< of a thread that called exit()
+    std::atomic<bool> exits_{false};       ///< it is there
+    std::atomic<bool> leaves_{false};      ///< it has spoken
+    int ticks_ = 0;                        ///< since then
+    FixedText death_;                      ///< this rank's own
+    std::atomic<bool> dying_{false};       ///< it is there
+    std::atomic<bool> death_told_{false};  ///< to the others
+};
+
+}  // namespace mobula::runtime
