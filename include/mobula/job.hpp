@@ -49,6 +49,7 @@ int run(int argc, char** argv, int (*driver)(Job&));
 [[nodiscard]] inline unsigned node() noexcept { return detail::surroundings().node; }
 [[nodiscard]] inline unsigned nodes() noexcept { return detail::surroundings().nodes; }
 /// The worker (thread) that runs the calling task, 0 .. workers()-1 on its rank.
+/// The driver, where it has a worker of its own (MOBULA_DRIVER_ALONE), has workers() there.
 [[nodiscard]] inline unsigned worker_id() noexcept { return detail::surroundings().worker; }
 [[nodiscard]] inline unsigned workers() noexcept { return detail::surroundings().workers; }
 /// The GPUs assigned to the calling task or actor, as CUDA device numbers of its rank.

@@ -41,6 +41,7 @@ Duration look_period(const std::vector<Peer>& peers) {
 worker::Settings team_settings(const Options& options, const std::vector<Peer>& peers, Rank self) {
     worker::Settings settings;
     settings.workers = peers[index(self)].workers;
+    settings.first_alone = options.driver_alone && self == driver_rank;
     settings.stack_bytes = options.stack_bytes;
     settings.suspended_max = options.suspended_max;
     settings.spin = std::chrono::microseconds(options.spin_us);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <semaphore>
 
 #include "worker/team.hpp"
@@ -39,8 +40,9 @@ public:
     }
     void expire() noexcept override { interrupt(timed_out); }
 
-    /// Once, by the owner; returns when it was woken.
-    void sleep() noexcept { team_.sleep(sleeper_); }
+    /// Once, by the owner; returns when it was woken, which it will be at the time, if there is
+    /// one.
+    void sleep(std::optional<Time> deadline) noexcept { team_.sleep(sleeper_, deadline); }
 
     [[nodiscard]] std::uint64_t arrived() const noexcept {
         return state_.load(std::memory_order_acquire) & 0xFFFFFFFFU;

@@ -55,8 +55,18 @@ constexpr Row other(std::string_view name, Member member, Form form, std::string
 }
 
 constexpr std::array rows{
-    automatic("workers", &Options::workers, Form::number, 0, 4096, "from the CPU binding",
-              "threads of this rank that run tasks"),
+    Row{"workers",
+        &Options::workers,
+        Form::number,
+        1,
+        4096,
+        "from the CPU binding",
+        0,
+        {},
+        "threads of this rank that run tasks"},
+    other("driver_alone", &Options::driver_alone, Form::yes_no, "yes or no",
+          "one more thread on rank 0, which runs the driver and no tasks, so that a driver that "
+          "waits goes on as soon as it can"),
     automatic("gpus", &Options::gpus, Form::number, -1, 1024, "from CUDA_VISIBLE_DEVICES or Slurm",
               "GPUs of this rank"),
     other("resources", &Options::resources, Form::amounts,

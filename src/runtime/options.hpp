@@ -23,6 +23,10 @@ struct Options {
     /// Threads that run tasks. 0: the CPUs that this rank is bound to, shared evenly with the
     /// ranks of its node that are bound to the same ones. More than CPUs: they take turns.
     unsigned workers = 0;
+    /// On rank 0: the driver has a worker of its own, beside those that run tasks. It goes on as
+    /// soon as what it waits for is there, which else is after the task that its worker has begun
+    /// meanwhile.
+    bool driver_alone = false;
     /// GPUs of this rank. -1: those that CUDA_VISIBLE_DEVICES or Slurm gave it.
     std::int64_t gpus = -1;
     /// What this rank has beyond CPUs and GPUs, as "accel=1,disk=2.5". Tasks that ask for more

@@ -35,8 +35,7 @@ std::string waiting_key(const ObjectId& id) {
 
 bool StallWatch::moved() {
     const std::uint64_t run = engine_.team.tasks_run();
-    const bool busy = engine_.team.idle_workers() < engine_.team.workers();
-    return std::exchange(seen_, run) != run || busy;
+    return std::exchange(seen_, run) != run || engine_.team.busy();
 }
 
 std::vector<Waiting> StallWatch::list() const {

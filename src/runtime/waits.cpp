@@ -68,7 +68,7 @@ void Waits::sleep(Gathering& gathering, std::span<detail::Cell* const> objects,
     const bool method = task != nullptr && task->instance != nullptr && !lends;
     if (lends) engine_.resources.lend(*task->extra);
     if (method) engine_.actors.method_waits(*task);
-    gathering.sleep();
+    gathering.sleep(deadline);
     if (lends) engine_.resources.take_back(*task->extra);
     if (method) engine_.actors.method_goes_on(*task);
     if (deadline) engine_.team.timers().remove(alarm);

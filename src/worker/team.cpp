@@ -23,8 +23,13 @@ constexpr int calm_naps = 20;
 
 Team::Team(const Settings& settings, Delegate& delegate)
     : settings_(settings), delegate_(delegate) {
+    if (settings.first_alone) {
+        workers_.push_back(std::make_unique<Worker>(*this, settings.workers, true));
+        workers_.back()->prepare();
+        holding_back_ = 1;
+    }
     for (unsigned i = 0; i < settings.workers; ++i) {
-        workers_.push_back(std::make_unique<Worker>(*this, i));
+        workers_.push_back(std::make_unique<Worker>(*this, i, false));
         workers_.back()->prepare();
     }
 }
@@ -80,14 +85,14 @@ void Team::wake_for(const ReadyQueue& queue) noexcept {
         std::atomic_thread_fence(std::memory_order_seq_cst);  // see leave_share
         if (allowance_.left() == 0) return;
     }
-    wake_one();
+    wake_for_task();
 }
 
 /// What it was counted for goes on elsewhere or is over: another worker may take its place.
 void Team::leave_share(Allowance::Share share) noexcept {
     allowance_.leave(share);
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (asleep_.load() != 0 && usual_backlog() != 0) wake_one();
+    if (asleep_.load() != 0 && usual_backlog() != 0) wake_for_task();
 }
 
 void Team::allow_usual(unsigned workers) noexcept {
@@ -100,7 +105,7 @@ void Team::allow_usual(unsigned workers) noexcept {
     if (now < before) return;
     // One of them also tells others that this rank has room again.
     const std::size_t waiting = std::max<std::size_t>(usual_backlog(), 1);
-    for (std::size_t i = 0; i < std::min<std::size_t>(waiting, this->workers()); ++i) wake_one();
+    for (std::size_t i = 0; i < std::min<std::size_t>(waiting, this->workers()); ++i) wake_for_task();
 }
 
 unsigned Team::idle_for_usual() const noexcept {
@@ -131,6 +136,42 @@ void Team::wake_one() noexcept {
     if (parked_.load(std::memory_order_relaxed) != 0 && wake_parked()) return;
     for (const auto& worker : workers_) {
         if (worker.get() != this_worker && worker->wake_if_asleep()) return;
+    }
+}
+
+void Team::wake_for_task() noexcept {
+    if (holding_back_.load(std::memory_order_relaxed) == 0) [[likely]]
+        return wake_one();
+    const bool parked = parked_.load(std::memory_order_relaxed) != 0;
+    if (parked && wake_one_that_may_begin(&Worker::wake_if_parked)) return;
+    static_cast<void>(wake_one_that_may_begin(&Worker::wake_if_asleep));
+}
+
+/// What leaves tasks to others is not woken for them.
+bool Team::wake_one_that_may_begin(bool (Worker::*wake)() noexcept) noexcept {
+    const Time now = Clock::now();
+    for (const auto& worker : workers_) {
+        const bool may = worker.get() != this_worker && worker->may_begin(now);
+        if (may && ((*worker).*wake)()) return true;
+    }
+    return false;
+}
+
+bool Team::any_ready() {
+    if (!calls_.empty() || !granted_.empty()) return true;
+    if (allowance_.left() == 0) return false;
+    if (!ready_.empty() || !fixed_.empty()) return true;
+    return std::any_of(workers_.begin(), workers_.end(),
+                       [](const auto& worker) { return !worker->deque.empty(); });
+}
+
+/// The calling worker leaves tasks to others from now on, of which those that sleep may not have
+/// been woken for a task that it would have begun. This looks under the locks of the queues: what
+/// is pushed later sees the promise.
+void Team::has_promised() noexcept {
+    if (asleep_.load() == 0 || !any_ready()) return;
+    for (const auto& worker : workers_) {
+        if (worker.get() != this_worker) worker->wake_if_asleep();
     }
 }
 
@@ -179,11 +220,13 @@ Sleeper Team::sleeper(std::binary_semaphore& for_a_thread) {
     return {this_worker, this_worker->current(), nullptr};
 }
 
-void Team::sleep(const Sleeper& self) noexcept {
-    if (self.worker != nullptr) {
-        self.worker->suspend();
-    } else {
+void Team::sleep(const Sleeper& self, std::optional<Time> back_by) noexcept {
+    if (self.worker == nullptr) {
         self.thread->acquire();
+    } else if (back_by) {
+        self.worker->suspend_until(*back_by);
+    } else {
+        self.worker->suspend();
     }
 }
 
@@ -199,7 +242,6 @@ void Team::yield() {
     if (this_worker != nullptr) this_worker->yield();
 }
 
-unsigned Team::workers() const noexcept { return static_cast<unsigned>(workers_.size()); }
 unsigned Team::worker_number() noexcept { return this_worker ? this_worker->number() : 0; }
 bool Team::on_worker() noexcept { return this_worker != nullptr; }
 
@@ -232,6 +274,10 @@ Time Team::do_duties() {
     if (now >= next_tick_) {
         delegate_.tick(now);
         next_tick_ = now + settings_.tick;
+        if (holding_back_.load() != 0 && backlog() != 0) {
+            // Those that leave tasks to others shall see whether the others get to them.
+            for (const auto& worker : workers_) worker->wake_if_asleep();
+        }
     }
     delegate_.look(now);
     return std::min(next_tick_, timers_.run(now).value_or(next_tick_));

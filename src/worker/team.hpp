@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <semaphore>
 #include <thread>
 #include <vector>
@@ -46,12 +47,17 @@ protected:
 };
 
 struct Settings {
-    unsigned workers = 1;
+    unsigned workers = 1;  ///< that run tasks
+    /// The calling thread of run() is one more, which runs no tasks: only what it begins with.
+    bool first_alone = false;
     std::size_t stack_bytes = std::size_t{8} << 20U;  ///< of the driver and every task
     std::size_t suspended_max = 30000;                ///< fibers per worker; two mappings each
     std::size_t fibers_max = worker::fibers_max();    ///< of all workers together
     std::chrono::microseconds spin{20};  ///< before an idle worker sleeps; 0 when oversubscribed
     std::chrono::milliseconds tick{100};
+    /// A worker that leaves tasks to others begins them all the same when those have begun nothing
+    /// for so long: nothing may wait for a worker that does not come.
+    std::chrono::milliseconds stuck_after{100};
 };
 
 class Worker;
@@ -125,17 +131,27 @@ public:
     /// The caller, for whoever shall wake it up. Throws Error when too many wait already, so that
     /// sleep(), before which others know of the caller's stack, need not.
     [[nodiscard]] Sleeper sleeper(std::binary_semaphore& for_a_thread);
-    /// Leaves the caller's stack until wake() was called for it, once for each sleep.
-    void sleep(const Sleeper& self) noexcept;
+    /// Leaves the caller's stack until wake() was called for it, once for each sleep. A caller that
+    /// wants to go on at a time has its worker leave tasks to others meanwhile; see
+    /// Worker::begins_tasks.
+    void sleep(const Sleeper& self, std::optional<Time> back_by = std::nullopt) noexcept;
     static void wake(const Sleeper& sleeper) noexcept;
     /// Lets others run on the calling worker first.
     void yield();
 
-    [[nodiscard]] unsigned workers() const noexcept;
+    /// Those that run tasks.
+    [[nodiscard]] unsigned workers() const noexcept { return settings_.workers; }
+    /// Workers with nothing to do that would begin a task.
     [[nodiscard]] unsigned idle_workers() const noexcept {
-        return idle_.load(std::memory_order_relaxed);
+        const unsigned idle = idle_.load(std::memory_order_relaxed);
+        return idle - std::min(idle, idle_for_no_task_.load(std::memory_order_relaxed));
     }
-    /// The number of the calling worker; 0 on other threads.
+    /// Whether a worker runs something.
+    [[nodiscard]] bool busy() const noexcept {
+        return idle_.load(std::memory_order_relaxed) < workers_.size();
+    }
+    /// The number of the calling worker; 0 on other threads. The one that runs no tasks comes after
+    /// all others.
     [[nodiscard]] static unsigned worker_number() noexcept;
     [[nodiscard]] static bool on_worker() noexcept;
     /// What the calling fiber executes, or null. Follows the fiber through its suspensions.
@@ -168,6 +184,10 @@ private:
     void communicate();
     void wake_one() noexcept;
     bool wake_parked() noexcept;
+    void wake_for_task() noexcept;
+    bool wake_one_that_may_begin(bool (Worker::*wake)() noexcept) noexcept;
+    void has_promised() noexcept;
+    [[nodiscard]] bool any_ready();
     /// Whether an idle worker polls the network or sleeps at it.
     [[nodiscard]] bool network_attended() const noexcept { return idle_.load() > parked_.load(); }
     [[nodiscard]] Time do_duties();
@@ -190,11 +210,13 @@ private:
 
     std::atomic<bool> stopping_{false};
     std::atomic<std::size_t> fibers_{0};
-    std::atomic<unsigned> idle_{0};    ///< workers that poll or sleep
-    std::atomic<unsigned> asleep_{0};  ///< workers that sleep
+    std::atomic<unsigned> idle_{0};              ///< workers that poll or sleep
+    std::atomic<unsigned> idle_for_no_task_{0};  ///< of those, the ones that would begin no task
+    std::atomic<unsigned> asleep_{0};            ///< workers that sleep
     std::atomic<unsigned> parked_{0};  ///< of those, the ones that hear nothing of the network
     std::atomic<bool> network_taken_{false};  ///< somebody sleeps on the network
     std::atomic<std::uint64_t> polled_{0};    ///< tick of the last poll by a worker
+    std::atomic<unsigned> holding_back_{0};   ///< workers that leave tasks to others, if they can
 
     /// Of the communication thread: it watches in short naps while the workers are busy, and
     /// sleeps until it is wanted otherwise.

@@ -2,6 +2,7 @@
 #include "worker/worker.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 #include <utility>
 
@@ -24,6 +25,9 @@ constexpr unsigned calls_in_a_row_max = 64;
 /// With so many suspended, only every so-many-th yield begins a task.
 constexpr std::size_t yielding_max = 1000;
 constexpr unsigned yields_per_task = 64;
+/// A worker leaves tasks to others when a fiber wants to be back on it within this time: it is
+/// longer than most tasks, and most waits that somebody means to be over in time are shorter.
+constexpr std::chrono::seconds soon{10};
 /// What a worker does not get to for so long is better run by another one, though that costs about
 /// as much.
 constexpr double steal_after_us = 0.5;
@@ -146,6 +150,65 @@ void Worker::suspend() noexcept {
     if (share != 0 && team_.allowance_.limited()) share_ = team_.allowance_.enter_anyway();
 }
 
+void Worker::suspend_until(Time back_by) noexcept {
+    const auto promise = promises_.insert(back_by);
+    note_promises();
+    if (promise == promises_.begin()) team_.has_promised();
+    suspend();
+    promises_.erase(promise);
+    note_promises();
+}
+
+void Worker::note_promises() {
+    const bool holds = alone_ || !promises_.empty();
+    if (holds != std::exchange(holds_back_, holds)) team_.holding_back_.fetch_add(holds ? 1 : -1U);
+    const Time first = promises_.empty() ? Time::max() : *promises_.begin();
+    back_by_.store(first.time_since_epoch().count());
+}
+
+/// The time by which the worker has promised to be back, if it is soon.
+Time Worker::back_by(Time now) const noexcept {
+    const Time first{Duration(back_by_.load())};
+    return first > now + soon ? Time::max() : first;
+}
+
+/// Whether this worker has more time for a task than another one.
+bool Worker::is_back_later(const Worker& other, Time now) const noexcept {
+    if (alone_) return false;
+    const Time own = back_by(now), others = other.back_by(now);
+    return own > others || (own == others && own != Time::max() && number_ > other.number_);
+}
+
+/// One that has promised to be back soon leaves tasks to those that have more time. Of all workers
+/// there is always one that leaves tasks to nobody.
+bool Worker::may_begin(Time now) const noexcept {
+    if (alone_) return false;
+    return std::none_of(team_.workers_.begin(), team_.workers_.end(),
+                        [&](const auto& other) { return other->is_back_later(*this, now); });
+}
+
+bool Worker::begins_tasks_all_the_same() noexcept {
+    if (alone_) return false;
+    const Time now = Clock::now();
+    return may_begin(now) || others_are_stuck(now);
+}
+
+/// Whether those that tasks are left to have all been busy with the same ones for long.
+bool Worker::others_are_stuck(Time now) noexcept {
+    std::uint64_t begun = 0;
+    bool idle = false;
+    for (const auto& other : team_.workers_) {
+        if (!other->is_back_later(*this, now)) continue;
+        idle = idle || other->idle_.load();
+        begun += other->idle_ends_.get() + other->tasks_run();
+    }
+    if (idle || begun != others_begun_) {
+        others_begun_ = begun;
+        others_since_ = now;
+    }
+    return now - others_since_ > team_.settings_.stuck_after;
+}
+
 void Worker::yield() {
     try {
         reserve_fiber();
@@ -185,14 +248,14 @@ Task* Worker::next_task() noexcept {
     if (team_.attention_.load(std::memory_order_acquire) != 0) [[unlikely]] {
         return next_with_care();
     }
-    return next_usual();
+    return begins_tasks() ? next_usual() : nullptr;
 }
 
 /// Some tasks were granted what they demand, or CPUs of the rank are reserved, so that only some
 /// workers may run usual tasks; or the team stops.
 Task* Worker::next_with_care() noexcept {
     const Allowance::Share kept = team_.allowance_.keep(std::exchange(share_, 0));
-    Task* const task = next_with_care(kept);
+    Task* const task = begins_tasks() ? next_with_care(kept) : nullptr;
     if (kept != 0 && share_ == 0) team_.leave_share(kept);
     return task;
 }
@@ -288,20 +351,13 @@ bool Worker::anything_to_do() {
         if (resumed_first_ != nullptr) return true;
     }
     if (team_.stopping()) return suspended() == 0;
-    if (!team_.calls_.empty() || !team_.granted_.empty()) return true;
-    if (team_.allowance_.left() == 0) return false;
-    if (!deque.empty() || !team_.ready_.empty() || !team_.fixed_.empty()) return true;
-    for (const auto& other : team_.workers_) {
-        if (!other->deque.empty()) return true;
-    }
-    return false;
+    return team_.any_ready() && begins_tasks();
 }
 
 bool Worker::sees_work(std::uint64_t now) {
-    if (any_resumed_.load(std::memory_order_acquire) || team_.calls_.size() != 0 ||
-        team_.granted_.size() != 0 || team_.stopping()) {
-        return true;
-    }
+    if (any_resumed_.load(std::memory_order_acquire) || team_.stopping()) return true;
+    if (!begins_tasks()) return false;
+    if (team_.calls_.size() != 0 || team_.granted_.size() != 0) return true;
     if (team_.allowance_.left() == 0) return false;
     if (deque.size() != 0 || team_.ready_.size() != 0 || team_.fixed_.size() != 0) return true;
     steal(now);
@@ -314,7 +370,7 @@ void Worker::steal(std::uint64_t now) {
     Worker& other = *team_.workers_[watched_];
     const std::uint64_t run = other.tasks_run();
     if (&other == this || other.deque.size() == 0 || (watched_since_ != 0 && run != watched_run_)) {
-        watched_ = (watched_ + 1) % team_.workers();
+        watched_ = (watched_ + 1) % team_.workers_.size();
         watched_since_ = 0;
     } else if (watched_since_ == 0) {
         watched_run_ = run;
@@ -329,11 +385,17 @@ void Worker::steal(std::uint64_t now) {
 /// Polls for a while, then sleeps, until there may be something to do. What only concerns the
 /// network does not end it: the communication thread need not hear of that.
 void Worker::wait_for_work() {
+    const unsigned for_no_task = holds_back_ && !may_begin(Clock::now()) ? 1 : 0;
+    team_.idle_for_no_task_.fetch_add(for_no_task);
+    idle_.store(true, std::memory_order_relaxed);
     team_.idle_.fetch_add(1);
     while (!spin_for_work()) fall_asleep();
     last_poll_ = ticks_now();
     team_.polled_.store(last_poll_, std::memory_order_relaxed);
     team_.idle_.fetch_sub(1);
+    idle_ends_.add(1);
+    idle_.store(false);
+    team_.idle_for_no_task_.fetch_sub(for_no_task);
     // It is for the communication thread to see that the network is not forgotten.
     if (!team_.network_attended() && team_.watcher_asleep_.load() &&
         team_.watcher_asleep_.exchange(false)) {
@@ -342,7 +404,7 @@ void Worker::wait_for_work() {
 }
 
 bool Worker::spin_for_work() {
-    team_.delegate_.idle();
+    if (begins_tasks()) team_.delegate_.idle();
     std::uint64_t quiet_since = ticks_now();
     const std::uint64_t spin =
         static_cast<std::uint64_t>(team_.settings_.spin.count()) * ticks_per_microsecond();

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <semaphore>
+#include <set>
 #include <vector>
 
 #include "base/counter.hpp"
@@ -13,7 +14,9 @@ namespace mobula::worker {
 /// One thread of a team. Thread-bound, except for resume() and the two to wake it.
 class Worker {
 public:
-    Worker(Team& team, unsigned number) : team_(team), number_(number), watched_(number) {}
+    /// One that is `alone` runs no tasks.
+    Worker(Team& team, unsigned number, bool alone)
+        : team_(team), number_(number), alone_(alone), holds_back_(alone) {}
 
     /// Makes the stack that it begins on; throws Error when there is no memory for it.
     void prepare() { add_fiber(); }
@@ -34,7 +37,11 @@ public:
     }
     /// Leaves the current fiber; somebody will resume it. A fiber was reserved.
     void suspend() noexcept;
+    /// The same when the fiber wants to go on at that time, if it is not resumed before.
+    void suspend_until(Time back_by) noexcept;
     void yield();
+    /// Any thread: whether this worker, if it is idle, begins tasks at once; see begins_tasks().
+    [[nodiscard]] bool may_begin(Time now) const noexcept;
 
     [[nodiscard]] unsigned number() const noexcept { return number_; }
     [[nodiscard]] Fiber* current() const noexcept { return current_; }
@@ -47,6 +54,16 @@ public:
 
 private:
     enum class Sleep : std::uint8_t { no, parked, network };
+
+    /// Whether tasks that are ready may begin here now.
+    [[nodiscard]] bool begins_tasks() noexcept {
+        return !holds_back_ || begins_tasks_all_the_same();
+    }
+    [[nodiscard]] bool begins_tasks_all_the_same() noexcept;
+    [[nodiscard]] bool others_are_stuck(Time now) noexcept;
+    [[nodiscard]] Time back_by(Time now) const noexcept;
+    [[nodiscard]] bool is_back_later(const Worker& other, Time now) const noexcept;
+    void note_promises();
 
     void live();
     void loop();
@@ -74,6 +91,8 @@ private:
 
     Team& team_;
     unsigned number_;
+    const bool alone_;
+    bool holds_back_;  ///< it is alone, or has promised a fiber to be back at a time
     Fiber* native_ = nullptr;  // the thread's own stack
     const std::function<void()>* first_ = nullptr;
     Fiber* current_ = nullptr;
@@ -92,9 +111,18 @@ private:
 
     /// The worker whose deque is looked at while there is nothing to do; since when it has had
     /// tasks there without beginning one, after so many.
-    unsigned watched_;
+    std::size_t watched_ = 0;
     std::uint64_t watched_run_ = 0;
     std::uint64_t watched_since_ = 0;
+
+    /// When its fibers want to be back; the first of them, for others to see. How often those that
+    /// tasks are left to have begun something, and since when it is that often.
+    std::multiset<Time> promises_;
+    std::atomic<Time::rep> back_by_{Time::max().time_since_epoch().count()};
+    std::atomic<bool> idle_{false};
+    Counter idle_ends_;
+    std::uint64_t others_begun_ = 0;
+    Time others_since_ = Time::max();
 
     Spinlock resumed_lock_;
     Fiber* resumed_first_ = nullptr;

@@ -136,20 +136,20 @@ TEST(Options, UnknownNamesAreRefusedWithAdvice) {
 TEST(Options, BadValuesAreRefusedWithWhatIsAllowed) {
     EXPECT_THAT(refusal({"MOBULA_INLINE_BYTES=33KiB"}), HasSubstr("to 32 KiB"));
     EXPECT_EQ(refusal({"MOBULA_WORKERS=many"}),
-              "MOBULA_WORKERS=many is not allowed; it must be a whole number from 0 to 4096, or "
+              "MOBULA_WORKERS=many is not allowed; it must be a whole number from 1 to 4096, or "
               "auto: from the CPU binding");
     EXPECT_EQ(refusal({"MOBULA_HEARTBEAT_MS=1h"}),
               "MOBULA_HEARTBEAT_MS=1h is not allowed; it must be a time in whole milliseconds, or "
               "with ms or s from 10 ms to 60000 ms");
     for (const char* bad :
-         {"MOBULA_WORKERS=-1",        "MOBULA_WORKERS=1.5",        "MOBULA_WORKERS=",
-          "MOBULA_WORKERS= 1",        "MOBULA_WORKERS=1 ",         "MOBULA_WORKERS=4097",
-          "MOBULA_WORKERS=nan",       "MOBULA_WORKERS=1e99",       "MOBULA_WORKERS",
-          "MOBULA_SPIN_US=-2",        "MOBULA_SPIN_US=1.5",        "MOBULA_STALL_SECONDS=inf",
-          "MOBULA_INLINE_BYTES=1GiB", "MOBULA_STACK_BYTES=1KiB",   "MOBULA_ARENA_BYTES=0.5",
-          "MOBULA_ARENA_BYTES=4MB",   "MOBULA_VERB=pull",          "MOBULA_LOG_LEVEL=loud",
-          "MOBULA_STALL_ABORT=maybe", "MOBULA_BACKLOG_BYTES=auto", "MOBULA_GPUS=-1",
-          "MOBULA_SPIN_US=-1"}) {
+         {"MOBULA_WORKERS=0",          "MOBULA_DRIVER_ALONE=2",    "MOBULA_WORKERS=-1",
+          "MOBULA_WORKERS=1.5",        "MOBULA_WORKERS=",          "MOBULA_WORKERS= 1",
+          "MOBULA_WORKERS=1 ",         "MOBULA_WORKERS=4097",      "MOBULA_WORKERS=nan",
+          "MOBULA_WORKERS=1e99",       "MOBULA_WORKERS",           "MOBULA_SPIN_US=-2",
+          "MOBULA_SPIN_US=1.5",        "MOBULA_STALL_SECONDS=inf", "MOBULA_INLINE_BYTES=1GiB",
+          "MOBULA_STACK_BYTES=1KiB",   "MOBULA_ARENA_BYTES=0.5",   "MOBULA_ARENA_BYTES=4MB",
+          "MOBULA_VERB=pull",          "MOBULA_LOG_LEVEL=loud",    "MOBULA_STALL_ABORT=maybe",
+          "MOBULA_BACKLOG_BYTES=auto", "MOBULA_GPUS=-1",           "MOBULA_SPIN_US=-1"}) {
         EXPECT_THAT(refusal({bad}), HasSubstr("not allowed; it must be")) << bad;
     }
     EXPECT_THAT(refusal({}, {"--mobula-workers"}), HasSubstr("needs a value"));
@@ -173,7 +173,7 @@ TEST(Options, HelpListsEverySettingAndEveryDefaultIsAllowed) {
     int listed = 0;
     for (std::size_t at = 0; (at = help.find("=...\n", at)) != std::string::npos; ++at) ++listed;
     EXPECT_EQ(count, listed);
-    EXPECT_GE(count, 21);
+    EXPECT_GE(count, 22);
 }
 
 TEST(Quantity, PrintsWhatItParses) {
