@@ -188,20 +188,22 @@ public:
     /// Calls the method on an idle actor; waits for one when all are busy.
     template <auto method, class... Arguments>
     void submit(Arguments&&... arguments) {
-        while (idle_.empty() && !running_.empty()) collect();
+        while (idle_.empty() && running_ != 0) collect();
         std::size_t number = 0;  // when all are dead, the call fails by any of them
         const bool idle = !idle_.empty();
         if (idle) number = idle_.front();
         Ref<R> result =
             actors_[number].template call<method>(std::forward<Arguments>(arguments)...);
         if (idle) idle_.pop_front();  // not before: a call that throws leaves it idle
-        running_.push_back(std::move(result));
-        by_.push_back(number);
+        const std::size_t place = arrivals_.add(result);
+        if (place == under_way_.size()) under_way_.emplace_back();
+        under_way_[place] = {std::move(result), number};
+        ++running_;
     }
 
     /// The next result in the order of completion; empty when nothing is under way.
     [[nodiscard]] std::optional<Ref<R>> next() {
-        if (finished_.empty() && running_.empty()) return std::nullopt;
+        if (finished_.empty() && running_ == 0) return std::nullopt;
         if (finished_.empty()) collect();
         Ref<R> result = std::move(finished_.front());
         finished_.pop_front();
@@ -209,19 +211,23 @@ public:
     }
 
 private:
+    struct UnderWay {
+        Ref<R> result;
+        std::size_t actor = 0;
+    };
+
     void collect() {
-        const std::size_t which = mobula::when_any(running_);
-        const auto at = static_cast<std::ptrdiff_t>(which);
-        if (!detail::actor_died(*running_[which].cell())) idle_.push_back(by_[which]);
-        finished_.push_back(std::move(running_[which]));
-        running_.erase(running_.begin() + at);
-        by_.erase(by_.begin() + at);
+        UnderWay& one = under_way_[arrivals_.next().value()];
+        if (!detail::actor_died(*one.result.cell())) idle_.push_back(one.actor);
+        finished_.push_back(std::move(one.result));
+        --running_;
     }
 
     std::vector<Actor<A>> actors_;
     std::deque<std::size_t> idle_;
-    std::vector<Ref<R>> running_;
-    std::vector<std::size_t> by_;
+    Arrivals arrivals_;
+    std::vector<UnderWay> under_way_;  // by their numbers in there
+    std::size_t running_ = 0;
     std::deque<Ref<R>> finished_;
 };
 

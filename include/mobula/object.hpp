@@ -127,6 +127,13 @@ auto put(T&& value) {
 /// resumes on that worker when whatever runs there finishes or waits. Throws TaskError
 /// (also as the exception type itself that travels<T>() named), Cancelled, ActorDied, OwnerDied,
 /// Timeout after `timeout`, or BadInput for a Ref that names nothing.
+///
+/// A `timeout`, here and in all that takes one, is kept to within a few milliseconds as far as the
+/// worker is free then: a worker on which a wait has less than 10 s left leaves ready tasks and
+/// calls to the rank's other workers. It begins one all the same, and the wait may be as late as
+/// that one is long, where the rank has no other worker, where the waits on all others end sooner,
+/// and where the others have begun nothing for 0.1 s while something is ready. With
+/// MOBULA_DRIVER_ALONE the driver has a worker on which nothing else runs.
 template <class T>
 T get(const Ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
     detail::Cell* const cell = ref.cell().get();
@@ -150,6 +157,13 @@ std::vector<Cell*> cells_of(std::span<const Ref<T>> refs) {
     std::vector<Cell*> cells(refs.size());
     for (std::size_t i = 0; i < refs.size(); ++i) cells[i] = refs[i].cell().get();
     return cells;
+}
+
+/// The same where they lie: a Ref is the address of its object and nothing else.
+template <class T>
+std::span<Cell* const> cells_in(std::span<const Ref<T>> refs) {
+    static_assert(std::is_standard_layout_v<Ref<T>> && sizeof(Ref<T>) == sizeof(Cell*));
+    return {reinterpret_cast<Cell* const*>(refs.data()), refs.size()};
 }
 
 }  // namespace detail
@@ -216,24 +230,22 @@ Waited wait(const std::vector<Ref<T>>& refs, std::size_t count = 1,
 }
 
 /// Returns the positions of the refs one by one, in the order in which the refs become done; each
-/// costs the same however many there are. Keeps the refs alive. Thread-bound to its task.
+/// costs the same however many there are. Keeps the objects alive until they are done. Thread-bound
+/// to its task.
 class Arrivals {
 public:
+    Arrivals() : queue_(detail::new_arrivals({})) {}
     template <class T>
-    explicit Arrivals(const std::vector<Ref<T>>& refs) {
-        const std::vector<detail::Cell*> cells = detail::cells_of(std::span<const Ref<T>>(refs));
-        held_.reserve(refs.size());
-        for (const Ref<T>& ref : refs) held_.push_back(ref.cell());
-        queue_.reset(detail::new_arrivals(cells));
+    explicit Arrivals(const std::vector<Ref<T>>& refs)
+        : queue_(detail::new_arrivals(detail::cells_of(std::span<const Ref<T>>(refs)))) {}
+
+    /// Adds a ref to wait for, also after next() was empty. Returns its number, under which next()
+    /// returns it: the lowest number not in use, or one that next() has returned.
+    template <class T>
+    std::size_t add(const Ref<T>& ref) {
+        if (!ref.valid()) throw BadInput("Arrivals::add: a Ref that names nothing");
+        return detail::add_arrival(*queue_, *ref.cell());
     }
-    Arrivals(Arrivals&&) noexcept = default;
-    Arrivals& operator=(Arrivals&& other) noexcept {
-        Arrivals old(std::move(other));  // drops what this one was, the queue before its objects
-        std::swap(held_, old.held_);
-        std::swap(queue_, old.queue_);
-        return *this;
-    }
-    ~Arrivals() = default;
 
     /// Waits for the next one. Empty after the last one, or at the time limit.
     [[nodiscard]] std::optional<std::size_t> next(
@@ -267,7 +279,6 @@ private:
             detail::drop_arrivals(queue);
         }
     };
-    std::vector<detail::CellPtr> held_;  // the queue's waiters lie in the lists of these
     std::unique_ptr<detail::ArrivalQueue, Drop> queue_;
 };
 
@@ -277,15 +288,17 @@ template <class T>
     return Arrivals(refs);
 }
 
-/// The position of a ref that is done; waits for the first. Throws Timeout, or BadInput for no
-/// refs.
+/// The position of a ref that is done; waits for the first. A loop that takes the refs out one by
+/// one, by erase() or with the last ref in the place of the one taken out, or that adds refs, costs
+/// about the same per result however many refs there are. Throws Timeout, or BadInput for no refs.
 template <class T>
 std::size_t when_any(const std::vector<Ref<T>>& refs,
                      std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
     if (refs.empty()) throw BadInput("when_any: there are no objects to wait for");
-    const Waited waited = mobula::wait(refs, 1, timeout);
-    if (waited.done.empty()) throw Timeout("when_any: none of the objects became ready in time");
-    return waited.done.front();
+    const std::optional<std::size_t> which = detail::wait_for_any(
+        detail::cells_in(std::span<const Ref<T>>(refs)), detail::deadline_after(timeout));
+    if (!which) throw Timeout("when_any: none of the objects became ready in time");
+    return *which;
 }
 
 /// Cancels the task that makes the object. A task that has not started never starts; in a running

@@ -105,7 +105,8 @@ void Team::allow_usual(unsigned workers) noexcept {
     if (now < before) return;
     // One of them also tells others that this rank has room again.
     const std::size_t waiting = std::max<std::size_t>(usual_backlog(), 1);
-    for (std::size_t i = 0; i < std::min<std::size_t>(waiting, this->workers()); ++i) wake_for_task();
+    for (std::size_t i = 0; i < std::min<std::size_t>(waiting, this->workers()); ++i)
+        wake_for_task();
 }
 
 unsigned Team::idle_for_usual() const noexcept {

@@ -92,7 +92,7 @@ private:
     Team& team_;
     unsigned number_;
     const bool alone_;
-    bool holds_back_;  ///< it is alone, or has promised a fiber to be back at a time
+    bool holds_back_;          ///< it is alone, or has promised a fiber to be back at a time
     Fiber* native_ = nullptr;  // the thread's own stack
     const std::function<void()>* first_ = nullptr;
     Fiber* current_ = nullptr;

@@ -133,12 +133,22 @@ std::size_t wait_for(std::span<Cell* const> cells, std::size_t count, Deadline d
                      bool fetch);
 void cancel(Cell& cell, bool recursive);
 
-/// Objects in the order in which they become ready.
+/// Objects in the order in which they become ready; holds a reference to each until then. One task
+/// or thread at a time.
 class ArrivalQueue;
 [[nodiscard]] ArrivalQueue* new_arrivals(std::span<Cell* const> cells);
-/// The next one's position in the span; empty when all were given or the deadline passed.
+/// One more, under a number that no other one has: the lowest new one, or that of one that was
+/// given.
+[[nodiscard]] std::size_t add_arrival(ArrivalQueue& queue, Cell& cell);
+/// The next one's position in the span, or number; empty when all were given or the deadline
+/// passed.
 [[nodiscard]] std::optional<std::size_t> next_arrival(ArrivalQueue& queue, Deadline deadline);
 void drop_arrivals(ArrivalQueue* queue) noexcept;
+/// The position of one of many that is done; empty when the deadline passed before there was one.
+/// Remembers for the calling task that it waits for them: to be called again with what is left of
+/// them costs little more than a comparison of addresses.
+[[nodiscard]] std::optional<std::size_t> wait_for_any(std::span<Cell* const> cells,
+                                                      Deadline deadline);
 
 // ---- streams ----
 

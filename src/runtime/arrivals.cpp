@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/arrivals.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include <mobula/error.hpp>
+
+#include "runtime/engine.hpp"
+
+namespace mobula::detail {
+
+using graph::Object;
+
+ArrivalQueue::~ArrivalQueue() {
+    std::size_t removed = 0;
+    for (Node& node : nodes_) {
+        CellPtr object;  // it may arrive just now and let go
+        {
+            std::lock_guard guard(lock_);
+            object = node.held;
+        }
+        if (object && graph::remove_waiter(Object::of(*object), node)) ++removed;
+    }
+    for (;;) {
+        std::lock_guard guard(lock_);
+        if (arrived_ + removed == added_) return;
+    }
+}
+
+std::size_t ArrivalQueue::add(Cell& cell) {
+    std::size_t number = nodes_.size();
+    if (free_.empty()) {
+        nodes_.emplace_back().number = number;
+    } else {
+        number = free_.back();
+        free_.pop_back();
+    }
+    Node& node = nodes_[number];
+    node.queue = this;
+    node.held = CellPtr::share(cell);
+    node.fire = [](Waiter& waiter) noexcept {
+        auto& fired = static_cast<Node&>(waiter);
+        fired.queue->arrive(fired);
+    };
+    ++added_;
+    Object& object = Object::of(cell);
+    if (!graph::add_waiter(object, node)) {
+        arrive(node);
+    } else if (object.shared != nullptr) {
+        runtime::Engine::current().exchange.want(object, false);
+    }
+    return number;
+}
+
+/// The node may be gone, or used again, when the lock is.
+void ArrivalQueue::arrive(Node& node) noexcept {
+    CellPtr object;
+    std::lock_guard guard(lock_);
+    object = std::exchange(node.held, CellPtr());
+    ready_.push_back(node.number);
+    ++arrived_;
+    if (sleeping_ != nullptr) std::exchange(sleeping_, nullptr)->arrive();
+}
+
+/// When nothing has arrived, `sleeping` is told of what does.
+std::optional<std::size_t> ArrivalQueue::take(runtime::Gathering* sleeping) {
+    std::lock_guard guard(lock_);
+    if (ready_.empty()) {
+        sleeping_ = sleeping;
+        return std::nullopt;
+    }
+    const std::size_t number = ready_.front();
+    ready_.pop_front();
+    ++given_;
+    free_.push_back(number);
+    return number;
+}
+
+std::optional<std::size_t> ArrivalQueue::next(Deadline deadline) {
+    runtime::Engine& engine = runtime::Engine::current();
+    for (;;) {
+        // Only who has to wait may be refused to.
+        if (const std::optional<std::size_t> number = take(nullptr)) return number;
+        if (given_ == added_) return std::nullopt;
+        runtime::Gathering gathering(engine.team, 1);
+        if (const std::optional<std::size_t> number = take(&gathering)) return number;
+        engine.waits.sleep(gathering, {}, deadline);
+        {
+            std::lock_guard guard(lock_);
+            sleeping_ = nullptr;
+            if (!ready_.empty()) continue;
+        }
+        engine.waits.check_cancelled();
+        if (gathering.was(runtime::Gathering::timed_out)) return std::nullopt;
+    }
+}
+
+static void check_named(const Cell* cell, const char* where) {
+    if (cell == nullptr) throw BadInput(std::string(where) + ": a Ref that names nothing");
+}
+
+ArrivalQueue* new_arrivals(std::span<Cell* const> cells) {
+    for (const Cell* cell : cells) check_named(cell, "as_completed");
+    return new ArrivalQueue(cells);
+}
+std::size_t add_arrival(ArrivalQueue& queue, Cell& cell) { return queue.add(cell); }
+std::optional<std::size_t> next_arrival(ArrivalQueue& queue, Deadline deadline) {
+    return queue.next(deadline);
+}
+void drop_arrivals(ArrivalQueue* queue) noexcept { delete queue; }
+
+std::optional<std::size_t> wait_for_any(std::span<Cell* const> cells, Deadline deadline) {
+    /// So few are waited for as quickly without a memory of them.
+    constexpr std::size_t few = 16;
+    worker::Frame* const frame = worker::Team::frame();
+    if (cells.size() > few && frame != nullptr) {
+        if (frame->any == nullptr) frame->any = new runtime::AnyOf;
+        return frame->any->wait(cells, deadline);
+    }
+    if (frame != nullptr && frame->any != nullptr && frame->any->is_over()) {
+        runtime::drop(std::exchange(frame->any, nullptr));
+    }
+    static_cast<void>(wait_for(cells, 1, deadline, false));
+    const auto done = [](const Cell* cell) { return is_done(*cell); };
+    const auto found = std::find_if(cells.begin(), cells.end(), done);
+    if (found == cells.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - cells.begin());
+}
+
+}  // namespace mobula::detail
+
+namespace mobula::runtime {
+
+using detail::Cell;
+
+namespace {
+
+/// Stands for an object that was returned, and so is waited for no more. The address of none.
+std::byte given_mark;
+Cell* const given = reinterpret_cast<Cell*>(&given_mark);
+
+}  // namespace
+
+void drop(AnyOf* any) noexcept { delete any; }
+
+void AnyOf::add(Cell* cell) {
+    detail::check_named(cell, "when_any");
+    const std::size_t number = queue_->add(*cell);
+    if (number == numbered_.size()) numbered_.push_back(nullptr);
+    numbered_[number] = cell;
+}
+
+std::optional<std::size_t> AnyOf::wait(std::span<Cell* const> cells, detail::Deadline deadline) {
+    update(cells);
+    for (;;) {
+        const std::optional<std::size_t> number = queue_->next(deadline);
+        if (!number) return std::nullopt;
+        Cell* const cell = numbered_[*number];
+        const auto found = std::find(cells.begin(), cells.end(), cell);
+        if (found == cells.end()) continue;  // it was taken out before it was done
+        if (!detail::is_done(*cell)) {
+            add(cell);  // another object at the place of one that has gone
+            continue;
+        }
+        const auto position = static_cast<std::size_t>(found - cells.begin());
+        seen_[position] = given;
+        return position;
+    }
+}
+
+/// Waits for what is new since the call before.
+void AnyOf::update(std::span<Cell* const> cells) {
+    const auto [now, before] =
+        std::mismatch(cells.begin(), cells.end(), seen_.begin(), seen_.end());
+    const auto where = static_cast<std::size_t>(now - cells.begin());
+    // Those that were taken out before they were done are still waited for.
+    const bool many_gone = queue_->under_way() > 2 * cells.size() + 64;
+    if (many_gone || (before != seen_.end() && !follow_one_change(cells, where))) start_again();
+    while (seen_.size() < cells.size()) {
+        Cell* const cell = cells[seen_.size()];
+        add(cell);
+        seen_.push_back(cell);
+    }
+}
+
+/// The usual ways to go on: one is gone from there, or the last one is in its place, or another
+/// one is, and others came behind. False for all else.
+bool AnyOf::follow_one_change(std::span<Cell* const> cells, std::size_t where) {
+    const auto first = seen_.begin() + static_cast<std::ptrdiff_t>(where);
+    const auto goes_on = [&](std::size_t from, std::size_t at) {
+        const std::size_t count = seen_.size() - from;
+        return cells.size() >= at + count &&
+               std::equal(seen_.begin() + static_cast<std::ptrdiff_t>(from), seen_.end(),
+                          cells.begin() + static_cast<std::ptrdiff_t>(at));
+    };
+    if (goes_on(where + 1, where)) {
+        seen_.erase(first);
+        return true;
+    }
+    if (where == cells.size()) return false;
+    if (goes_on(where + 1, where + 1)) {
+        add(cells[where]);
+        *first = cells[where];
+        return true;
+    }
+    Cell* const last = seen_.back();
+    if (cells[where] != last) return false;
+    *first = last;
+    seen_.pop_back();
+    return goes_on(where, where);
+}
+
+void AnyOf::start_again() {
+    queue_ = std::make_unique<detail::ArrivalQueue>();
+    seen_.clear();
+    numbered_.clear();
+}
+
+}  // namespace mobula::runtime
