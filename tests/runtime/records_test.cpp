@@ -314,6 +314,13 @@ std::multimap<std::string, Case> all_cases() {
         record.text("a line\n");
         return bytes_of(record);
     });
+    for (const Kind kind : {Kind::ask_output, Kind::output_done}) {
+        row(kind == Kind::ask_output ? "ask_output" : "output_done", kind, [kind](S) {
+            RecordWriter record(kind);
+            record.put(std::uint64_t{1});
+            return bytes_of(record);
+        });
+    }
     row("stalled", Kind::stalled, [](S) { return bytes_of(RecordWriter(Kind::stalled)); });
     row("waits", Kind::waits, [](S) {
         RecordWriter record(Kind::waits);
