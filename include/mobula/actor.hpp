@@ -73,14 +73,14 @@ public:
 private:
     template <auto method, class... Arguments>
     auto submit(const CallOptions* options, Arguments&&... arguments) const {
-        if constexpr (detail::check_method<decltype(method), A>()) {
-            if constexpr (detail::check_arguments<decltype(method), Arguments...>()) {
-                using Call = detail::ActorCall<A, method>;
-                detail::Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
-                auto refs = detail::Outcome<typename Call::Result>::refs(task);
-                detail::call(cell_.get(), task, options);
-                return refs;
-            }
+        if constexpr (detail::check_method_call<decltype(method), A, Arguments...>()) {
+            using Call = detail::ActorCall<A, method>;
+            detail::Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
+            auto refs = detail::Outcome<typename Call::Result>::refs(task);
+            detail::call(cell_.get(), task, options);
+            return refs;
+        } else {
+            return detail::refused_call<decltype(method)>();
         }
     }
 
@@ -121,9 +121,12 @@ Actor<A> spawn_actor(const ActorOptions& options, Arguments&&... arguments) {
     using Call = std::conditional_t<waits, Waiting, Given>;
     static_assert(can_travel<typename Call::Parameters>,
                   "mobula: spawn: an argument cannot travel between ranks; it and what it holds "
-                  "must be trivially copyable without addresses, a standard container or have a "
-                  "cereal serialize and a default constructor");
-    if constexpr (can_travel<typename Call::Parameters>) {
+                  "must be trivially copyable without addresses, also among the members of a "
+                  "struct, a standard container or have a cereal serialize and a default "
+                  "constructor; mobula::vouched<T> vouches for a struct with addresses");
+    constexpr bool made =
+        waits || std::is_constructible_v<A, typename Travelling<Arguments&&>::type...>;
+    if constexpr (made && can_travel<typename Call::Parameters>) {
         Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
         return Actor<A>(detail::spawn(task, options));
     } else {
@@ -150,9 +153,20 @@ template <class A, class... Arguments>
 Actor<A> spawn(Arguments&&... arguments) {
     return detail::spawn_actor<A>(ActorOptions{}, std::forward<Arguments>(arguments)...);
 }
+// clang-format off
 template <class A, class... Arguments>
-Actor<A> spawn(const ActorOptions& options, Arguments&&... arguments) {
+Actor<A> spawn(const ActorOptions& options, Arguments&&... arguments) {  // mobula: see ActorOptions
     return detail::spawn_actor<A>(options, std::forward<Arguments>(arguments)...);
+}
+// clang-format on
+template <class A, class... Arguments>
+Actor<A> spawn(detail::NoOptions, Arguments&&... arguments) {
+    return detail::spawn_actor<A>(ActorOptions{}, std::forward<Arguments>(arguments)...);
+}
+template <class A, class... Arguments>
+Actor<A> spawn(const detail::ForeignOptions& options, Arguments&&...) {
+    detail::refuse_options(options);
+    return {};
 }
 
 /// The living actor of that name, or nothing. Asks rank 0. The caller answers for the class A.

@@ -6,7 +6,9 @@
 /// by their `serialize`, or `save` and `load`, or `save_minimal` and `load_minimal`, as members or
 /// functions, with a version or without. A user type that holds a container includes that
 /// container's cereal header itself. A type that holds an address, or a part that cannot travel,
-/// cannot travel either, as far as the compiler can see its parts.
+/// cannot travel either, as far as the compiler can see its parts. The compiler sees the first 32
+/// members of a plain struct (an aggregate); mobula::vouched<T> vouches for their addresses. The
+/// author of any other class answers for its members.
 
 #include <cereal/cereal.hpp>
 #include <cereal/types/array.hpp>
@@ -29,7 +31,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <mobula/detail/parts.hpp>
+#include <mobula/detail/members.hpp>
 #include <mobula/detail/stream.hpp>
 #include <mobula/detail/type_info.hpp>
 
@@ -95,10 +97,19 @@ template <class... P>
 consteval bool any_carries_address(List<P...>) {
     return (carries_address<std::remove_cv_t<P>>() || ...);
 }
-/// Whether an address lies in a T as far as can be seen: members of a class cannot be.
+template <class T>
+consteval bool has_own_form();
+/// Whether an address lies in a T as far as can be seen: the members of a class that says itself
+/// how it travels, or that is no aggregate, are not looked at.
 template <class T>
 consteval bool carries_address() {
-    return Address<T> || any_carries_address(Parts<T>());
+    if constexpr (Address<T>) {
+        return true;
+    } else if constexpr (members_carry_address<T>) {
+        return !has_own_form<T>();
+    } else {
+        return any_carries_address(Parts<T>());
+    }
 }
 
 template <class T>
@@ -107,8 +118,6 @@ concept HoldsAddress = carries_address<T>();
 template <class T>
 concept ClassOrUnion = std::is_class_v<T> || std::is_union_v<T>;
 
-template <class T>
-consteval bool has_own_form();
 template <class... P>
 consteval bool any_has_own_form(List<P...>) {
     return (has_own_form<std::remove_cv_t<P>>() || ...);

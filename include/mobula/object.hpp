@@ -50,6 +50,16 @@ private:
 
 namespace detail {
 
+/// Stands for what cannot be, after the compiler said why: it turns into whatever it is used as, so
+/// that no second error follows.
+struct Refused {
+    template <class T>
+    operator T() const;  // NOLINT(google-explicit-constructor)
+    [[nodiscard]] bool valid() const noexcept { return false; }
+    [[nodiscard]] bool done() const noexcept { return false; }
+    Refused operator*() const noexcept { return {}; }
+};
+
 /// The type under which a result of type T is stored.
 template <class T>
 using Stored = std::conditional_t<std::is_void_v<T>, Nothing, T>;
@@ -108,8 +118,9 @@ auto put(T&& value) {
     using V = std::remove_cvref_t<T>;
     static_assert(Value<V>,
                   "mobula: put(value): the type cannot travel between ranks; it and what it holds "
-                  "must be trivially copyable without addresses, a standard container or have a "
-                  "cereal serialize and a default constructor");
+                  "must be trivially copyable without addresses, also among the members of a "
+                  "struct, a standard container or have a cereal serialize and a default "
+                  "constructor; mobula::vouched<T> vouches for a struct with addresses");
     if constexpr (Value<V>) {
         void* place = nullptr;
         detail::CellPtr cell = detail::new_object(detail::type_info<V>, place);
@@ -117,7 +128,7 @@ auto put(T&& value) {
         detail::finish_object(*cell);
         return Ref<V>(std::move(cell));
     } else {
-        return Ref<V>();
+        return detail::Refused();
     }
 }
 
@@ -139,6 +150,12 @@ T get(const Ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = std::
     detail::Cell* const cell = ref.cell().get();
     detail::wait_or_throw(std::span(&cell, 1), detail::deadline_after(timeout));
     return detail::take_value<T>(*cell);
+}
+
+/// There only so that no second error follows a sentence.
+inline detail::Refused get(const detail::Refused& refused,
+                           std::optional<std::chrono::nanoseconds> = std::nullopt) {
+    return refused;
 }
 
 /// As get(), without a copy. Throws Error where a value was moved out.

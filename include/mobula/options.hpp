@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 namespace mobula {
 
@@ -93,4 +94,28 @@ struct CallOptions {
     std::optional<int> priority = {};
 };
 
+namespace detail {
+
+/// What `{}` is taken for, so that it cannot mean one of the others.
+enum class NoOptions {};
+
+/// What options are called elsewhere: there only to say what they are called here.
+struct ForeignOptions {
+    double cpu = 1, gpu = 0, num_cpus = 1, num_gpus = 0, memory = 0;
+    int num_returns = 1, retries = 0, max_task_retries = 0, max_restarts = 0;
+    const char* scheduling_strategy = nullptr;
+    const char* lifetime = nullptr;
+    const char* runtime_env = nullptr;
+};
+
+template <class Options>
+void refuse_options(const Options&) {
+    static_assert(!std::is_same_v<Options, ForeignOptions>,
+                  "mobula: an unknown option: num_cpus and cpu are called cpus, num_gpus and gpu "
+                  "gpus, max_task_retries and retries max_retries, scheduling_strategy placement; "
+                  "memory is one of the resources; num_returns is a std::tuple's; there is no "
+                  "max_restarts, lifetime or runtime_env");
+}
+
+}  // namespace detail
 }  // namespace mobula

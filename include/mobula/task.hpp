@@ -17,47 +17,75 @@ inline constexpr bool starts_with_options<First, A...> =
 
 }  // namespace detail
 
+/// Chooses one of several functions, or methods, that have the same name:
+/// `remote<overload<int(int)>(area)>(3)`, `actor.call<overload<int(int)>(&Shape::area)>(3)`.
+template <class F>
+consteval F* overload(F* function) {
+    return function;
+}
+template <class F, class A>
+consteval auto overload(F A::*method) {
+    return method;
+}
+
+// The compiler shows the lines of these declarations where none fits, with the remarks behind them.
+// clang-format off
+
 /// Submits a call of `function` (a function, or a lambda without captures) as a task and returns
 /// its future at once: Ref<R>, for a std::tuple one Ref each, for a Generator<T> a Stream<T>. A
 /// Ref<P> given for a parameter P makes the task wait for that object. Throws Infeasible.
 template <auto function, class... A>
     requires(!detail::starts_with_options<A...>)
-auto remote(A&&... arguments) {
+auto remote(A&&... arguments) {  // mobula: an overloaded function? remote<overload<int(int)>(f)>(7)
     if constexpr (detail::check_call<decltype(function), A...>()) {
         return detail::submit_call<detail::FreeCall<function>>(nullptr,
                                                                std::forward<A>(arguments)...);
+    } else {
+        return detail::refused_call<decltype(function)>();
     }
 }
 
 /// The same with options: `remote<simulate>({.cpus = 2}, policy, seed)`.
 template <auto function, class... A>
-auto remote(const TaskOptions& options, A&&... arguments) {
+auto remote(const TaskOptions& given, A&&... arguments) {  // mobula: all options: see TaskOptions
     if constexpr (detail::check_call<decltype(function), A...>()) {
-        return detail::submit_call<detail::FreeCall<function>>(&options,
+        return detail::submit_call<detail::FreeCall<function>>(&given,
                                                                std::forward<A>(arguments)...);
+    } else {
+        return detail::refused_call<decltype(function)>();
     }
+}
+// clang-format on
+template <auto function, class... A>
+auto remote(detail::NoOptions, A&&... arguments) {
+    return remote<function>(TaskOptions(), std::forward<A>(arguments)...);
+}
+template <auto function, class... A>
+auto remote(const detail::ForeignOptions& options, A&&...) {
+    detail::refuse_options(options);
+    return detail::refused_call<decltype(function)>();
 }
 
 /// The same for a lambda in place: `remote([](int i) { return i * i; }, 7)`.
 template <class Lambda, class... A>
     requires(std::is_class_v<Lambda> && !std::same_as<Lambda, TaskOptions>)
 auto remote(Lambda, A&&... arguments) {
-    if constexpr (detail::check_lambda<Lambda>()) {
-        if constexpr (detail::check_arguments<Lambda, A...>()) {
-            return detail::submit_call<detail::LambdaCall<Lambda>>(nullptr,
-                                                                   std::forward<A>(arguments)...);
-        }
+    if constexpr (detail::check_lambda_call<Lambda, A...>()) {
+        return detail::submit_call<detail::LambdaCall<Lambda>>(nullptr,
+                                                               std::forward<A>(arguments)...);
+    } else {
+        return detail::refused_call<Lambda>();
     }
 }
 
 template <class Lambda, class... A>
     requires std::is_class_v<Lambda>
 auto remote(const TaskOptions& options, Lambda, A&&... arguments) {
-    if constexpr (detail::check_lambda<Lambda>()) {
-        if constexpr (detail::check_arguments<Lambda, A...>()) {
-            return detail::submit_call<detail::LambdaCall<Lambda>>(&options,
-                                                                   std::forward<A>(arguments)...);
-        }
+    if constexpr (detail::check_lambda_call<Lambda, A...>()) {
+        return detail::submit_call<detail::LambdaCall<Lambda>>(&options,
+                                                               std::forward<A>(arguments)...);
+    } else {
+        return detail::refused_call<Lambda>();
     }
 }
 

@@ -5,4 +5,4 @@
 #include <vector>
 
 mobula::Generator<int> each(std::vector<int>&& numbers);
-void submit() { mobula::remote<each>(std::vector<int>{1, 2}); }
+auto submit() { return mobula::remote<each>(std::vector<int>{1, 2}); }

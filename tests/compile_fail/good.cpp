@@ -22,6 +22,46 @@ struct Trainer {
     int look() const& noexcept;
     int change(int n) &;
 };
+/// Plain, with arrays, structs and a class without a default constructor inside.
+struct Id {
+    explicit Id(int number);
+    int number;
+};
+struct Cell {
+    double place[3];
+    Id id;
+    std::optional<int> colour;
+};
+struct Block {
+    char name[4096];
+    Cell cells[2];
+    union {
+        int i;
+        float f;
+    };
+};
+/// A pointer that every rank has alike.
+struct Token {
+    int number;
+    void* place;
+};
+template <>
+inline constexpr bool mobula::vouched<Token> = true;
+struct Ticket {
+    Token token;
+    int price;
+};
+/// Says itself how it travels.
+struct Linked {
+    int number;
+    const char* name;
+    template <class Archive>
+    void serialize(Archive& archive) {
+        archive(number);
+    }
+};
+int paint(const Block& block, Ticket ticket, Linked linked);
+double add(double a, double b);
 int add(int a, int b);
 int age(const Person& person);
 int length(std::string text);
@@ -29,8 +69,11 @@ int count(const std::vector<int>& numbers);
 std::vector<Person> greet(std::vector<Person> people, std::shared_ptr<int> times);
 
 void submit(const mobula::Ref<int>& ref) {
-    mobula::remote<add>(1, ref);
-    mobula::remote<add>({.cpus = 2}, 1, 2);
+    mobula::remote<mobula::overload<int(int, int)>(add)>(1, ref);
+    mobula::remote<mobula::overload<double(double, double)>(add)>({.cpus = 2}, 1, 2);
+    mobula::remote<age>({}, Person{"Ada"});
+    const mobula::Ref<Block> block;
+    mobula::remote<paint>(block, Ticket{}, Linked{});
     mobula::remote<age>(Person{"Ada"});
     mobula::remote<length>("text");
     mobula::remote<count>(std::vector<int>{1, 2});
@@ -38,6 +81,7 @@ void submit(const mobula::Ref<int>& ref) {
     mobula::remote<greet>(std::vector<Person>{{"Ada"}}, std::make_shared<int>(1));
     mobula::put(Person{"Ada"});
     mobula::put(std::map<int, std::optional<Person>>());
+    mobula::spawn<Trainer>({}, "name");
     const mobula::Actor<Trainer> trainer = mobula::spawn<Trainer>({.gpus = 1}, "name");
     trainer.call<&Trainer::step>(ref);
     trainer.call<&Trainer::look>();

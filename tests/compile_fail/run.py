@@ -3,8 +3,9 @@
 """What must not compile does not, and says why: each .cpp here is tried, output is TAP.
 
 A case has a line `// expect: REGEX` among its first three; the compiler has to fail and one of its
-messages has to match. With `// expect only: REGEX` it has to be the only error. `// expect:
-success` is for the twin that shows the case to be right but for the one mistake.
+messages has to match, and so has one that of a `// says: REGEX` there, such as a note. With
+`// expect only: REGEX` it has to be the only error. `// expect: success` is for the twin that shows
+the case to be right but for the one mistake.
 
 What all cases include is precompiled, since it is most of their time.
 
@@ -53,6 +54,10 @@ def verdict(case, common):
         return 'compiles, and should not'
     if not re.search(expected, done.stderr):
         return f'fails as it should, but no message matches {expected}:\n' + done.stderr
+    for line in head:
+        says = re.match(r'// says: (.+)', line)
+        if says and not re.search(says[1], done.stderr):
+            return f'fails as it should, but no message matches {says[1]}:\n' + done.stderr
     errors = re.findall(r': error: .*', done.stderr)
     if only and len(errors) != 1:
         return f'fails as it should, but with {len(errors)} errors:\n' + done.stderr

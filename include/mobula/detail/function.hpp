@@ -372,4 +372,22 @@ auto submit_call(const TaskOptions* options, A&&... arguments) {
     return refs;
 }
 
+/// The result of a call that was refused with a sentence: of the type that the right call has, so
+/// that no second error follows.
+template <class F>
+auto refused_call() {
+    if constexpr (!Callable<F>) {
+        return Refused();
+    } else {
+        using R = std::remove_cvref_t<typename Signature<F>::Result>;
+        if constexpr (!result_travels<R>) {
+            return Refused();
+        } else if constexpr (Outcome<R>::stream) {
+            return decltype(Outcome<R>::refs(std::declval<Task&>()))(CellPtr());
+        } else {
+            return decltype(Outcome<R>::refs(std::declval<Task&>()))();
+        }
+    }
+}
+
 }  // namespace mobula::detail

@@ -28,6 +28,16 @@
 #include <variant>
 #include <vector>
 
+namespace mobula {
+
+/// Whether the author of a class vouches for its members: that its bytes mean the same on every
+/// rank although an address is among them. To be specialised before the type is used:
+/// `template <> inline constexpr bool mobula::vouched<Token> = true;`
+template <class T>
+inline constexpr bool vouched = false;
+
+}  // namespace mobula
+
 namespace mobula::detail {
 
 template <class T>

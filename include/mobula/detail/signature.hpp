@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <mobula/generator.hpp>
 #include <mobula/object.hpp>
@@ -74,17 +75,6 @@ concept Fits = std::same_as<std::remove_cvref_t<A>, Ref<std::remove_cvref_t<P>>>
 template <class P>
 concept Passable = !std::is_lvalue_reference_v<P> || std::is_const_v<std::remove_reference_t<P>>;
 
-template <class Parameters, class... A>
-inline constexpr bool fits = false;
-template <class... P, class... A>
-    requires(sizeof...(P) == sizeof...(A))
-inline constexpr bool fits<std::tuple<P...>, A...> = (Fits<P, A> && ...);
-
-template <class Parameters>
-inline constexpr bool passable = false;
-template <class... P>
-inline constexpr bool passable<std::tuple<P...>> = (Passable<P> && ...);
-
 /// What a parameter refers to has to be there as long as the call's result is made. What is moved
 /// for an rvalue reference goes when the call returns, and a generator only begins then.
 template <class R, class Parameters>
@@ -139,33 +129,82 @@ consteval bool check_method() {
     return MethodOf<Method, A>;
 }
 
-/// What must hold of a call, each with the sentence that the user sees when it does not. Returns
-/// whether all hold, so that the caller can stop there instead of adding errors.
+// What must hold of a call, each with the sentence that the user sees when it does not. The
+// compiler adds the template's arguments to the sentence: so it says which argument it is, and both
+// types.
+
+template <std::size_t number, class Parameter>
+consteval bool check_parameter() {
+    using T = std::remove_cvref_t<Parameter>;
+    static_assert(Passable<Parameter>,
+                  "mobula: a task cannot take a non-const reference: objects are immutable; take "
+                  "the value, or a const reference (the parameter's number and type are named "
+                  "beside this)");
+    static_assert(!Passable<Parameter> || Value<T>,
+                  "mobula: a parameter of this function cannot travel between ranks (its number "
+                  "and type are named beside this); it and what it holds must be trivially "
+                  "copyable without addresses, also among the members of a struct, a standard "
+                  "container or have a cereal serialize and a default constructor; "
+                  "mobula::vouched<T> vouches for a struct with addresses");
+    return Passable<Parameter> && Value<T>;
+}
+
+template <std::size_t number, class Parameter, class Argument>
+consteval bool check_argument() {
+    static_assert(Fits<Parameter, Argument>,
+                  "mobula: an argument does not fit its parameter (the argument's number and both "
+                  "types are named beside this): give the parameter's type, what converts to it, "
+                  "or a Ref to exactly that type");
+    return Fits<Parameter, Argument>;
+}
+
+template <class Result>
+consteval bool check_result() {
+    static_assert(result_travels<Result>,
+                  "mobula: the result of this function cannot travel between ranks; it and what it "
+                  "holds must be trivially copyable without addresses, also among the members of a "
+                  "struct, a standard container or have a cereal serialize and a default "
+                  "constructor; mobula::vouched<T> vouches for a struct with addresses");
+    return result_travels<Result>;
+}
+
+template <std::size_t parameters, std::size_t arguments>
+consteval bool check_number() {
+    static_assert(parameters == arguments,
+                  "mobula: wrong number of arguments for this function (how many parameters and "
+                  "arguments there are is named beside this)");
+    return parameters == arguments;
+}
+
+template <class Numbers, class Parameters>
+struct Checks;
+template <std::size_t... number, class... P>
+struct Checks<std::index_sequence<number...>, std::tuple<P...>> {
+    static consteval bool parameters() { return (check_parameter<number + 1, P>() && ...); }
+    template <class... A>
+    static consteval bool arguments() {
+        if constexpr (!check_number<sizeof...(P), sizeof...(A)>()) {
+            return false;
+        } else {
+            return (check_argument<number + 1, P, A>() && ...);
+        }
+    }
+};
+
+/// Returns whether all hold, so that the caller can stop there instead of adding errors.
 template <class F, class... A>
 consteval bool check_arguments() {
-    using S = Signature<F>;
-    using P = typename S::Parameters;
-    static_assert(std::tuple_size_v<P> == sizeof...(A),
-                  "mobula: wrong number of arguments for this function");
-    static_assert(passable<P>,
-                  "mobula: a task cannot take a non-const reference: objects are immutable; take "
-                  "the value, or a const reference");
-    static_assert(outlived<std::remove_cvref_t<typename S::Result>, P>,
+    using R = std::remove_cvref_t<typename Signature<F>::Result>;
+    using P = typename Signature<F>::Parameters;
+    using All = Checks<std::make_index_sequence<std::tuple_size_v<P>>, P>;
+    static_assert(outlived<R, P>,
                   "mobula: a generator cannot take an rvalue reference: it would outlive what that "
                   "refers to; take the value, or a const reference");
-    static_assert(can_travel<P>,
-                  "mobula: a parameter of this function cannot travel between ranks; it and what "
-                  "it holds must be trivially copyable without addresses, a standard container or "
-                  "have a cereal serialize and a default constructor");
-    static_assert(result_travels<std::remove_cvref_t<typename S::Result>>,
-                  "mobula: the result of this function cannot travel between ranks; it and what it "
-                  "holds must be trivially copyable without addresses, a standard container or "
-                  "have a cereal serialize and a default constructor");
-    static_assert(std::tuple_size_v<P> != sizeof...(A) || fits<P, A...>,
-                  "mobula: an argument does not fit its parameter: give the parameter's type, what "
-                  "converts to it, or a Ref to exactly that type");
-    return passable<P> && outlived<std::remove_cvref_t<typename S::Result>, P> && can_travel<P> &&
-           fits<P, A...> && result_travels<std::remove_cvref_t<typename S::Result>>;
+    if constexpr (!outlived<R, P> || !All::parameters() || !check_result<R>()) {
+        return false;
+    } else {
+        return All::template arguments<A...>();
+    }
 }
 template <class F, class... A>
 consteval bool check_call() {
@@ -173,6 +212,24 @@ consteval bool check_call() {
         return false;
     } else {
         return check_arguments<F, A...>();
+    }
+}
+
+template <class L, class... A>
+consteval bool check_lambda_call() {
+    if constexpr (!check_lambda<L>()) {
+        return false;
+    } else {
+        return check_arguments<L, A...>();
+    }
+}
+
+template <class Method, class A, class... Arguments>
+consteval bool check_method_call() {
+    if constexpr (!check_method<Method, A>()) {
+        return false;
+    } else {
+        return check_arguments<Method, Arguments...>();
     }
 }
 
