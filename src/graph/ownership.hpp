@@ -19,8 +19,12 @@ namespace mobula::graph {
 /// struck, and its later messages are dropped by their incarnation.
 class Holders {
 public:
-    void grant(Rank rank, std::int64_t grants = 1) { change(rank, grants); }
-    void give_back(Rank rank, std::int64_t grants) { change(rank, -grants); }
+    void grant(Rank rank, std::int64_t grants = 1) { static_cast<void>(change(rank, grants)); }
+    /// False for what no rank can have been granted.
+    [[nodiscard]] bool give_back(Rank rank, std::int64_t grants) {
+        if (grants <= 0 || grants > grants_max) return false;
+        return change(rank, -grants);
+    }
     void strike(Rank rank) {
         std::erase_if(counts_, [&](const Count& c) { return c.rank == rank; });
     }
@@ -28,21 +32,27 @@ public:
     [[nodiscard]] bool held() const noexcept { return !counts_.empty(); }
     [[nodiscard]] std::size_t ranks() const noexcept { return counts_.size(); }
 
+    static constexpr std::int64_t grants_max = std::int64_t{1} << 48U;
+
 private:
     struct Count {
         Rank rank;
         std::int64_t grants;
     };
 
-    void change(Rank rank, std::int64_t by) {
+    [[nodiscard]] bool change(Rank rank, std::int64_t by) {
         const auto found = std::find_if(counts_.begin(), counts_.end(),
                                         [&](const Count& c) { return c.rank == rank; });
         if (found == counts_.end()) {
             if (by != 0) counts_.push_back({rank, by});
-            return;
+            return true;
         }
         found->grants += by;
-        if (found->grants == 0) counts_.erase(found);
+        if (found->grants == 0) {
+            counts_.erase(found);
+            return true;
+        }
+        return found->grants >= -grants_max && found->grants <= grants_max;
     }
 
     std::vector<Count> counts_;  // ranks whose count is not zero; few, so a search is cheap

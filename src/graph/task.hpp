@@ -28,6 +28,7 @@ struct TaskExtra : Pooled {
     int attempts = 0;              ///< that threw and were followed by another one
     bool lends = false;            ///< of those, its CPUs are with others while it waits
     bool begun = false;            ///< and it began: its CPUs are kept from usual tasks
+    std::uint64_t bundle = 0;      ///< the serial of the bundle that they are from; 0: of none
     std::vector<unsigned> gpus;    ///< given while it runs
     void* stream = nullptr;        ///< the producer's side of its stream
     unsigned max_concurrency = 1;  ///< of the actor that it constructs

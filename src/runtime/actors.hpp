@@ -52,6 +52,10 @@ public:
 
     // ---- the actor's rank ----
 
+    /// Throws Error where another rank's call does not fit the actor, as far as it is known yet, or
+    /// its constructor comes again.
+    void check_arrival(const ObjectId& id, const detail::FunctionInfo& info);
+
     /// A call or the constructor arrived: takes its place in the mailbox, and runs in its turn
     /// once the bytes of its inputs are here.
     void receive(Task& task, const ObjectId& id, bool construct);
@@ -63,7 +67,8 @@ public:
     void never_began(const ObjectId& id, const graph::Failure& why);
     /// Its arguments are here.
     void arrive(Task& task);
-    /// What the task, which is about to run, runs on; null when the actor died before it began.
+    /// What the task, which is about to run, runs on; null when the actor died before it began, or
+    /// is of another class than the method.
     [[nodiscard]] void* prepare(Task& task);
     /// It ran, or failed without running. Returns what its caller hears: of a call that was
     /// cancelled because its actor was killed, the actor's death.

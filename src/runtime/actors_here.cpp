@@ -82,6 +82,16 @@ Actors::Instance& Actors::instance(const ObjectId& id) {
     return *entry;
 }
 
+void Actors::check_arrival(const ObjectId& id, const detail::FunctionInfo& info) {
+    Lock lock(lock_);
+    const auto found = instances_.find(id);
+    if (found == instances_.end() || found->second->info == nullptr) return;
+    if (info.actor != nullptr) throw Error("a record makes an actor that is made already");
+    if (info.method_of != found->second->info) {
+        throw Error("a record calls a method of another class than its actor's");
+    }
+}
+
 Actors::Instance& Actors::enter(Task& task, const ObjectId& id, bool construct) {
     Instance& target = instance(id);
     task.instance = &target;
@@ -251,7 +261,9 @@ Task* Actors::take_remains(Instance& instance) {
 void* Actors::prepare(Task& task) {
     auto& target = *static_cast<Instance*>(task.instance);
     // While a method is under way the actor stays, and so it needs no lock.
-    if (task.info->actor == nullptr) return target.self;
+    if (task.info->actor == nullptr) {
+        return task.info->method_of == target.info ? target.self : nullptr;
+    }
     Lock lock(lock_);
     if (target.dead) return nullptr;
     target.self =

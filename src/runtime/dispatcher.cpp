@@ -41,8 +41,7 @@ Dispatcher::Dispatcher(Engine& engine, Network& network,
 
 // ---- the table of sent tasks ----
 
-/// Whether its rank gives it back when it is asked for tasks; see Team::take_foreign.
-static scheduler::Loads::Bound bound_of(const Task& task) noexcept {
+scheduler::Loads::Bound Dispatcher::bound_of(const Task& task) noexcept {
     if (task.near) return scheduler::Loads::Bound::near;
     const graph::TaskExtra* const extra = task.extra;
     const bool bound = task.bound || task.placed ||

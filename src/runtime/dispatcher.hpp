@@ -100,6 +100,8 @@ private:
     void enter(Task& task);
     void forget(const Task& task);
     void free_slot(TaskKey key);
+    /// Whether its rank gives it back when it is asked for tasks; see Team::take_foreign.
+    [[nodiscard]] static scheduler::Loads::Bound bound_of(const Task& task) noexcept;
     [[nodiscard]] Task* lookup(TaskKey key, Rank where) const;
     [[nodiscard]] Back take_back(const ResultHead& head, Rank from);
     void write_task(Task& task, wire::RecordWriter& record, bool first_time);

@@ -233,6 +233,10 @@ void Dispatcher::on_returned(Rank from, RecordReader& reader) {
         const auto key = reader.get<TaskKey>();
         Task* const task = find_sent(key, from);
         if (task == nullptr) continue;
+        if (task->actor != nullptr || bound_of(*task) == Loads::Bound::yes ||
+            task->results_left != task->info->results) {
+            throw Error("a rank gives back a task that it may not");
+        }
         forget(*task);
         task->phase.store(Task::Phase::waiting, std::memory_order_release);
         tasks.push_back(task);

@@ -17,14 +17,25 @@ using wire::RecordWriter;
 
 // ---- tasks of other ranks ----
 
+/// A method runs on an actor, a constructor makes one, and anything else does without.
+static void check_kind(Kind kind, const detail::FunctionInfo& info) {
+    const Kind right = info.actor != nullptr       ? Kind::spawn
+                       : info.method_of != nullptr ? Kind::call
+                                                   : Kind::task;
+    if (kind != right) throw Error("a record calls a function as what it is not");
+}
+
 void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
     ObjectId actor{};
     if (kind != Kind::task) actor = network_.read_id(reader);
     const auto head = reader.get<TaskHead>();
     const detail::FunctionInfo* const info = engine_.functions.at(head.function);
     if (info == nullptr) throw Error("a record calls a function that does not exist");
+    check_kind(kind, *info);
+    if (kind != Kind::task) engine_.actors.check_arrival(actor, *info);
     std::unique_ptr<graph::TaskExtra> extra;
     if ((head.flags & has_options) != 0) extra = read_extra(reader);
+    if (extra && extra->demands) engine_.resources.check_arrival(extra->options);
 
     Task& task = *graph::new_task(*info, 1);
     task.foreign = true;
@@ -105,6 +116,7 @@ void Dispatcher::on_result(Rank from, RecordReader& reader) {
             graph::fail(*task->results(i), failure);
         }
     } else if (form == ResultForm::plain) {
+        if (!object.type->plain) throw Error("a record gives a result in a form it has not");
         const std::span<const std::byte> bytes = reader.bytes(object.type->size);
         std::memcpy(graph::make_place(object, *object.type), bytes.data(), bytes.size());
         graph::complete(object);

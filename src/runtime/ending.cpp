@@ -63,7 +63,10 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
     return code_;
 }
 
-void Engine::on_finish(wire::RecordReader&) { stop(); }
+void Engine::on_finish(Rank from) {
+    if (from != driver_rank) throw Error("a rank without the driver says that it is done");
+    stop();
+}
 
 /// Frees what is left: actors, and what was submitted and never ran.
 void Engine::drain() {

@@ -470,7 +470,7 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::hold_group: return groups.on_hold(from, reader);
         case Kind::held_group: return groups.on_held(from, reader);
         case Kind::free_group: return groups.on_free(from, reader);
-        case Kind::finish: return on_finish(reader);
+        case Kind::finish: return on_finish(from);
         case Kind::stalled: return stall_watch.on_stalled(from, reader);
         case Kind::waits: return stall_watch.on_waits(from, reader);
         case Kind::output: return printer_.print(static_cast<unsigned>(index(from)), reader.text());

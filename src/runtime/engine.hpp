@@ -144,7 +144,7 @@ private:
     void apply_options(Task& task, const TaskOptions& options);
 
     void on_cancel_object(wire::RecordReader& reader);
-    void on_finish(wire::RecordReader& reader);
+    void on_finish(Rank from);
     [[noreturn]] static void end_forked_child() noexcept;
     static void close_in_child() noexcept;
     void drain();

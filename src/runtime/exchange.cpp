@@ -105,18 +105,26 @@ void Exchange::note_death(const ObjectId& actor, const graph::FailurePtr& death)
 
 CellPtr Exchange::find_owned(const ObjectId& id) {
     Lock lock(mutex_);
-    const auto found = owned_.find(id.serial);
-    if (found == owned_.end() || found->second->object == nullptr) return {};
-    return try_share_object(*found->second->object);
+    if (id.owner != network_.self()) return {};
+    Shared* const shared = find(id);
+    if (shared == nullptr || shared->object == nullptr) return {};
+    return try_share_object(*shared->object);
 }
 
 Shared* Exchange::find(const ObjectId& id) {
     if (id.owner == network_.self()) {
+        // A kept copy has a serial too, but that is no object's name.
         const auto found = owned_.find(id.serial);
-        return found == owned_.end() ? nullptr : found->second.get();
+        const bool named = found != owned_.end() && id.incarnation == network_.incarnation() &&
+                           found->second->role == Shared::Role::owned;
+        return named ? found->second.get() : nullptr;
     }
     const auto found = held_.find(id);
     return found == held_.end() ? nullptr : found->second.get();
+}
+
+Shared* Exchange::find_own(const ObjectId& id) {
+    return id.owner == network_.self() ? find(id) : nullptr;
 }
 
 /// Whether the object's failure, or its value where that is small and without references and blocks
@@ -195,7 +203,7 @@ void Exchange::describe(Object& object, Rank to, RecordWriter& writer) {
 }
 
 CellPtr Exchange::adopt(RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
+    const ObjectId id = network_.read_id(reader);
     const auto known = reader.get<Known>();
     Rank location{};
     std::uint64_t copy = 0, bytes = 0;
@@ -221,9 +229,6 @@ CellPtr Exchange::adopt(RecordReader& reader) {
                            : CellPtr();
         if (!cell) throw Error("a record names an object that is gone");
         return cell;
-    }
-    if (index(id.owner) >= network_.ranks()) {
-        throw Error("a record names an object of a rank that does not exist");
     }
     std::unique_ptr<Shared>& entry = held_[id];
     if (!entry) {
@@ -333,7 +338,7 @@ void Exchange::on_grant(Rank, RecordReader& reader) {
     const auto id = reader.get<ObjectId>();
     const Rank to = network_.read_rank(reader);
     Lock lock(mutex_);
-    Shared* const shared = find(id);
+    Shared* const shared = find_own(id);
     if (shared == nullptr) throw Error("a rank passed on an object that is gone");
     shared->holders.grant(to);
     if (!shared->keep && shared->object != nullptr) {
@@ -349,9 +354,11 @@ void Exchange::on_release(Rank from, RecordReader& reader) {
     const auto grants = reader.get<std::int64_t>();
     CellPtr dropped;
     Lock lock(mutex_);
-    Shared* const shared = find(id);
+    Shared* const shared = find_own(id);
     if (shared == nullptr) throw Error("a rank released an object that is gone");
-    shared->holders.give_back(from, grants);
+    if (!shared->holders.give_back(from, grants)) {
+        throw Error("a rank released an object more often than it can have had it");
+    }
     if (!shared->holders.held()) dropped = std::move(shared->keep);
     lock.unlock();
 }

@@ -138,10 +138,13 @@ private:
     using Lock = std::unique_lock<std::mutex>;
 
     Shared& publish_locked(Object& object);
+    /// What this rank knows of an object that has this name; null if nothing. The lock is held.
     Shared* find(const ObjectId& id);
+    /// The same for one that it owns.
+    Shared* find_own(const ObjectId& id);
     void unpin(Shared& shared) noexcept;
     [[nodiscard]] std::unique_ptr<Shared> end_locked(Shared& shared) noexcept;
-    [[nodiscard]] Encoded* start_fetch(Shared& shared);
+    [[nodiscard]] std::unique_ptr<Encoded> start_fetch(Shared& shared);
     [[nodiscard]] std::unique_ptr<Encoded> make_form(Object& object);
     [[nodiscard]] const Encoded& form_of(Shared& shared);
     void answer(Shared& shared, Rank to, bool value);

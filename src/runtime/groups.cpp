@@ -2,6 +2,7 @@
 #include "runtime/groups.hpp"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -92,7 +93,28 @@ void Groups::on_hold(Rank from, RecordReader& reader) {
         const auto number = reader.get<unsigned>();
         request.bundles.push_back({number, scheduler::Amounts::decode(reader)});
     }
+    check_new(request);
     reserve_here(std::move(request));
+}
+
+/// A rank reserves for its own groups, and for each once: the names of bundles are used once.
+void Groups::check_new(const Request& request) {
+    if (maker_of(request.group) != request.maker) {
+        throw Error("a rank reserves bundles for a group of another");
+    }
+    std::set<unsigned> numbers;
+    for (const auto& bundle : request.bundles) {
+        if (bundle.amounts.cpus() < 0 || !numbers.insert(bundle.number).second) {
+            throw Error("a record holds bundles that cannot be reserved");
+        }
+    }
+    std::lock_guard guard(mutex_);
+    const bool waits = std::any_of(waiting_.begin(), waiting_.end(), [&](const Request& other) {
+        return other.group == request.group;
+    });
+    if (waits || engine_.resources.has_bundles(request.group)) {
+        throw Error("a rank reserves the bundles of a group twice");
+    }
 }
 
 void Groups::reserve_here(Request request) {
@@ -133,7 +155,9 @@ void Groups::answer(const Request& request) {
 }
 
 void Groups::on_held(Rank from, RecordReader& reader) {
-    granted(reader.get<std::uint64_t>(), from);
+    const auto id = reader.get<std::uint64_t>();
+    if (maker_of(id) != engine_.self()) throw Error("a rank reserved bundles for no group of ours");
+    granted(id, from);
 }
 
 void Groups::granted(std::uint64_t id, Rank holder) {
@@ -190,7 +214,11 @@ void Groups::give_back(std::uint64_t id, Rank holder) {
     engine_.network.send(holder, record);
 }
 
-void Groups::on_free(Rank, RecordReader& reader) { free_here(reader.get<std::uint64_t>()); }
+void Groups::on_free(Rank from, RecordReader& reader) {
+    const auto id = reader.get<std::uint64_t>();
+    if (maker_of(id) != from) throw Error("a rank gives up bundles of a group of another");
+    free_here(id);
+}
 
 void Groups::free_here(std::uint64_t id) {
     {

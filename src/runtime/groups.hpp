@@ -36,6 +36,7 @@ public:
     [[nodiscard]] static Rank maker_of(std::uint64_t group) noexcept {
         return static_cast<Rank>(group >> number_bits);
     }
+    static constexpr unsigned number_bits = 40;  ///< of a group; above them is its maker
 
     [[nodiscard]] std::uint64_t create(std::vector<scheduler::Amounts> bundles, Strategy strategy,
                                        CellPtr& ready);
@@ -78,6 +79,7 @@ private:
     };
 
     void reserve_next(std::uint64_t group);
+    void check_new(const Request& request);
     void reserve_here(Request request);
     void answer(const Request& request);
     void granted(std::uint64_t group, Rank holder);
@@ -89,7 +91,6 @@ private:
     std::unordered_map<std::uint64_t, Group> groups_;  ///< made by this rank
     std::vector<Request> waiting_;                     ///< for resources of this rank
     std::uint64_t next_ = 1;
-    static constexpr unsigned number_bits = 40;  ///< of a group; above them is its maker
 };
 
 }  // namespace mobula::runtime

@@ -80,6 +80,15 @@ void ResourceGate::check(const TaskOptions& options, bool demands) const {
     }
 }
 
+void ResourceGate::check_arrival(const TaskOptions& options) const {
+    const Amounts asked = Amounts::of(options);
+    if (options.placement.kind == Placement::Kind::bundle) return;  // take() knows the bundle
+    if (!scheduler::fits(totals_[index(engine_.self())], asked)) {
+        throw Error("a record asks for " + scheduler::describe(asked) +
+                    ", which this rank never has");
+    }
+}
+
 static void check_fit(const Amounts& bundle, const Amounts& asked) {
     if (scheduler::fits(bundle, asked)) return;
     throw Infeasible("a task asks for " + scheduler::describe(asked) + " in a bundle of " +
@@ -155,6 +164,16 @@ scheduler::Ledger* ResourceGate::find_ledger(const TaskOptions& options) noexcep
     return const_cast<scheduler::Ledger*>(std::as_const(*this).find_ledger(options));
 }
 
+/// What the task holds is of this one; null when its bundle is gone, also where another has its
+/// name now.
+scheduler::Ledger* ResourceGate::ledger_held_by(const graph::TaskExtra& extra) noexcept {
+    if (extra.bundle == 0) return &own_;
+    const auto found =
+        bundles_.find({extra.options.placement.group, extra.options.placement.target});
+    const bool same = found != bundles_.end() && found->second.serial == extra.bundle;
+    return same ? &found->second.ledger : nullptr;
+}
+
 scheduler::Ledger& ResourceGate::ledger_of(const TaskOptions& options) {
     scheduler::Ledger* const ledger = find_ledger(options);
     if (ledger == nullptr) {
@@ -184,6 +203,10 @@ void ResourceGate::hold(Task& task, std::vector<unsigned> gpus) {
     graph::TaskExtra& extra = *task.extra;
     extra.gpus = std::move(gpus);
     extra.holds = true;
+    const Placement& placement = extra.options.placement;
+    extra.bundle = placement.kind == Placement::Kind::bundle
+                       ? bundles_.at({placement.group, placement.target}).serial
+                       : 0;
     extra.holder = &task;
     extra.function = task.info;
     extra.next_holder = holders_;
@@ -230,7 +253,7 @@ void ResourceGate::release(graph::TaskExtra& extra) {
         if (std::exchange(extra.begun, false)) {
             keep_from_usual(-Amounts::of(extra.options).cpus());
         }
-        if (scheduler::Ledger* const ledger = find_ledger(extra.options)) {
+        if (scheduler::Ledger* const ledger = ledger_held_by(extra)) {
             ledger->release(Amounts::of(extra.options), extra.gpus);
         }
     }
@@ -243,7 +266,7 @@ void ResourceGate::set_lends(graph::TaskExtra& extra, bool lends) {
     if (std::exchange(extra.lends, lends) == lends) return;
     const Amounts amounts = Amounts::of(extra.options);
     if (extra.begun) keep_from_usual(lends ? -amounts.cpus() : amounts.cpus());
-    scheduler::Ledger* const ledger = find_ledger(extra.options);
+    scheduler::Ledger* const ledger = ledger_held_by(extra);
     if (ledger == nullptr) return;
     if (lends) {
         ledger->lend_cpus(amounts);
@@ -295,6 +318,12 @@ Amounts ResourceGate::free() const {
     return own_.free();
 }
 
+bool ResourceGate::has_bundles(std::uint64_t group) const {
+    std::lock_guard guard(mutex_);
+    const auto first = bundles_.lower_bound({group, 0});
+    return first != bundles_.end() && first->first.group == group;
+}
+
 bool ResourceGate::reserve(std::uint64_t group, const std::vector<NumberedBundle>& bundles) {
     std::lock_guard guard(mutex_);
     std::vector<std::vector<unsigned>> gpus;
@@ -308,8 +337,9 @@ bool ResourceGate::reserve(std::uint64_t group, const std::vector<NumberedBundle
     }
     for (std::size_t i = 0; i < bundles.size(); ++i) {
         const auto& [number, amounts] = bundles[i];
-        bundles_.emplace(BundleKey{group, number},
-                         Bundle{amounts, gpus[i], scheduler::Ledger(amounts, gpus[i])});
+        bundles_.emplace(
+            BundleKey{group, number},
+            Bundle{amounts, gpus[i], scheduler::Ledger(amounts, gpus[i]), next_serial_++});
     }
     return true;
 }

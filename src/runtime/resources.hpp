@@ -29,6 +29,8 @@ public:
 
     /// Throws Infeasible, or BadInput, for what can never be.
     void check(const TaskOptions& options, bool demands) const;
+    /// Throws, also Error, for demands of another rank's task that can never be met here.
+    void check_arrival(const TaskOptions& options) const;
     /// The rank for a task with demands or a placement.
     [[nodiscard]] Rank choose(const TaskOptions& options, bool demands);
     /// The rank for an actor: as for a task, else the ranks take turns.
@@ -67,6 +69,8 @@ public:
         unsigned number;
         scheduler::Amounts amounts;
     };
+    /// Whether some are reserved on this rank.
+    [[nodiscard]] bool has_bundles(std::uint64_t group) const;
     /// All of them or none.
     [[nodiscard]] bool reserve(std::uint64_t group, const std::vector<NumberedBundle>& bundles);
     void unreserve(std::uint64_t group);
@@ -90,6 +94,7 @@ private:
         scheduler::Amounts amounts;
         std::vector<unsigned> gpus;
         scheduler::Ledger ledger;
+        std::uint64_t serial;  ///< tells it from one of the same name that was there before
     };
     struct Waiter {
         Task* task;
@@ -100,6 +105,7 @@ private:
     [[nodiscard]] Rank bundle_rank(const TaskOptions& options) const;
     [[nodiscard]] const scheduler::Ledger* find_ledger(const TaskOptions& options) const noexcept;
     [[nodiscard]] scheduler::Ledger* find_ledger(const TaskOptions& options) noexcept;
+    [[nodiscard]] scheduler::Ledger* ledger_held_by(const graph::TaskExtra& extra) noexcept;
     [[nodiscard]] scheduler::Ledger& ledger_of(const TaskOptions& options);
     [[nodiscard]] std::vector<Rank> candidates(const TaskOptions& options, bool demands) const;
     void hold(Task& task, std::vector<unsigned> gpus);
@@ -113,6 +119,7 @@ private:
     mutable std::mutex mutex_;
     scheduler::Ledger own_;
     std::map<BundleKey, Bundle> bundles_;
+    std::uint64_t next_serial_ = 1;  ///< of a bundle
     std::map<std::uint64_t, std::vector<PlacedBundle>> groups_;
     std::deque<Waiter> waiting_;
     graph::TaskExtra* holders_ = nullptr;

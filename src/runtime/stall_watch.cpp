@@ -90,7 +90,7 @@ void StallWatch::on_waits(Rank, RecordReader& reader) {
     std::vector<Waiting> waiting;
     for (std::uint32_t i = 0; i < count; ++i) waiting.push_back(Waiting::decode(reader));
     std::lock_guard guard(mutex_);
-    collect(std::move(waiting), moves);
+    if (asking_) collect(std::move(waiting), moves);
 }
 
 /// The lock is held.

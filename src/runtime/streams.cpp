@@ -162,13 +162,19 @@ void Streams::on_item(Rank from, RecordReader& reader) {
     Object* const object = graph::new_object(1);
     CellPtr item(object);
     if (form == ItemForm::encoded) {
-        graph::complete(*object, engine_.exchange.get_encoded(from, reader).encoded.release());
+        Arrived arrived = engine_.exchange.get_encoded(from, reader);
+        if (!arrived.parts.empty())
+            throw Error("a record gives an item and leaves its blocks elsewhere");
+        graph::complete(*object, arrived.encoded.release());
+    } else if (form != ItemForm::located) {
+        throw Error("a record gives an item in no known form");
     } else {
         const auto copy = reader.get<std::uint64_t>();
         const auto bytes = reader.get<std::uint64_t>();
         engine_.exchange.set_location(*object, from, copy, bytes);
     }
     if (Task* const task = engine_.dispatcher.find_sent(key, from)) {
+        if (!task->info->stream) throw Error("a record gives an item of a task that is no stream");
         add(*task->result, std::move(item), task);
     }
 }

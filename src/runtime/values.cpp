@@ -116,7 +116,8 @@ std::pair<Rank, std::size_t> Exchange::place_of(Object& object) {
 
 void Exchange::want(Object& object, bool value) {
     if (object.shared == nullptr) return;
-    Encoded* local = nullptr;
+    std::unique_ptr<Encoded> local;
+    bool missing = false;
     {
         Lock lock(mutex_);
         Shared& shared = *object.shared;
@@ -124,6 +125,7 @@ void Exchange::want(Object& object, bool value) {
         if (graph::is_here(state)) return;
         if (shared.located && value && state == State::located) {
             local = start_fetch(shared);
+            missing = !local && !shared.fetching;
         } else if (shared.role == Shared::Role::held && state == State::pending &&
                    (!shared.subscribed || (value && !shared.value_wanted))) {
             shared.subscribed = true;
@@ -133,18 +135,22 @@ void Exchange::want(Object& object, bool value) {
             network_.send(shared.id.owner, subscribe);
         }
     }
-    if (local != nullptr) graph::complete(object, local);
+    if (local) graph::complete(object, local.release());
+    if (!missing) return;
+    auto failure = std::make_shared<graph::Failure>();
+    failure->kind = graph::FailureKind::owner_died;
+    failure->message = "an object is said to be kept here and is not";
+    graph::fail(object, std::move(failure));
 }
 
-/// Asks for the bytes; those that are kept on this very rank are given at once.
-Encoded* Exchange::start_fetch(Shared& shared) {
+/// Asks for the bytes; those that are kept on this very rank are given at once. When nothing is
+/// fetched after it, there are none.
+std::unique_ptr<Encoded> Exchange::start_fetch(Shared& shared) {
     if (shared.fetching) return nullptr;
     if (shared.location == network_.self()) {
         const auto found = owned_.find(shared.copy);
-        if (found == owned_.end() || !found->second->published) {
-            throw Error("an object is said to be kept here and is not");
-        }
-        return new Encoded(*found->second->published);
+        if (found == owned_.end() || !found->second->published) return nullptr;
+        return std::make_unique<Encoded>(*found->second->published);
     }
     shared.fetching = true;
     ++shared.pins;  // until the answer is here
@@ -158,11 +164,11 @@ Encoded* Exchange::start_fetch(Shared& shared) {
 void Exchange::on_subscribe(Rank from, RecordReader& reader) {
     const auto id = reader.get<ObjectId>();
     const bool value = reader.get<std::uint8_t>() != 0;
+    CellPtr cell;  // kept until it is answered: the asking rank may hold it no more
     Lock lock(mutex_);
-    Shared* const shared = find(id);
-    if (shared == nullptr || shared->object == nullptr) {
-        throw Error("a rank asks for an object that is gone");
-    }
+    Shared* const shared = find_own(id);
+    if (shared != nullptr && shared->object != nullptr) cell = try_share_object(*shared->object);
+    if (!cell) throw Error("a rank asks for an object that is gone");
     Object& object = *shared->object;
     if (graph::state_of(object) == State::pending) {
         shared->subscribe(from, value);
@@ -248,8 +254,14 @@ void Exchange::on_fetch(Rank from, RecordReader& reader) {
     const auto found = owned_.find(serial);
     if (found == owned_.end()) throw Error("a rank fetches a value that is not kept here");
     Shared& shared = *found->second;
+    // Kept until it is answered: the asking rank may hold it no more.
+    CellPtr cell;
+    if (shared.object != nullptr) cell = try_share_object(*shared.object);
+    ++shared.pins;
     lock.unlock();
     send_value(shared, id, from);
+    cell = {};
+    unpin(shared);
 }
 
 void Exchange::on_done(Rank, RecordReader& reader) {
@@ -258,6 +270,7 @@ void Exchange::on_done(Rank, RecordReader& reader) {
     CellPtr cell;
     Lock lock(mutex_);
     Shared* const shared = find(id);
+    if (id.owner == network_.self()) throw Error("a rank tells the owner where its object is");
     // The object may be let go while the answer was under way.
     if (shared == nullptr || shared->object == nullptr) return;
     cell = try_share_object(*shared->object);
@@ -284,6 +297,9 @@ void Exchange::on_value(Rank from, RecordReader& reader) {
         lock.unlock();
         if (given) static_cast<void>(read_fields(reader));
         return;
+    }
+    if (id.owner == network_.self() && !shared->fetching) {
+        throw Error("a rank sends a value that nobody asked for");
     }
     const bool was_fetched = std::exchange(shared->fetching, false);
     if (!was_fetched) ++shared->pins;  // an answer to a subscription: pin it while this goes on

@@ -93,7 +93,7 @@ struct Model {
                 break;
             case Message::Kind::grant: grant(message.value); break;
             case Message::Kind::release:
-                counted.give_back(static_cast<Rank>(from), message.value);
+                ASSERT_TRUE(counted.give_back(static_cast<Rank>(from), message.value));
                 counts[from] -= message.value;
                 break;
         }
@@ -213,7 +213,7 @@ TEST(ownership, long_random_interleavings_of_six_ranks) {
 
 TEST(ownership, a_count_below_zero_holds) {
     Holders holders;
-    holders.give_back(Rank{2}, 1);
+    EXPECT_TRUE(holders.give_back(Rank{2}, 1));
     EXPECT_TRUE(holders.held());
     holders.grant(Rank{2});
     EXPECT_FALSE(holders.held());
@@ -225,7 +225,7 @@ TEST(ownership, what_a_dead_rank_held_is_struck) {
     holders.grant(Rank{2});
     holders.strike(Rank{1});
     EXPECT_EQ(holders.ranks(), 1U);
-    holders.give_back(Rank{2}, 1);
+    EXPECT_TRUE(holders.give_back(Rank{2}, 1));
     EXPECT_FALSE(holders.held());
     holders.strike(Rank{3});
     EXPECT_FALSE(holders.held());

@@ -18,7 +18,12 @@ using wire::Kind;
 using wire::RecordReader;
 using wire::RecordWriter;
 
-constexpr std::uint64_t gone = 77;
+/// The n-th group of a rank.
+constexpr std::uint64_t group_by(Rank maker, std::uint64_t n) {
+    return (static_cast<std::uint64_t>(index(maker)) << Groups::number_bits) | n;
+}
+constexpr std::uint64_t theirs(std::uint64_t n) { return group_by(LoneEngine::peer, n); }
+constexpr std::uint64_t gone = group_by(LoneEngine::self, 77);
 
 Record bytes_of(const RecordWriter& record) { return {record.span().begin(), record.span().end()}; }
 Record hold(std::uint64_t group) {
@@ -62,26 +67,26 @@ TEST(groups, are_held_by_those_who_were_asked_and_in_their_turn) {
 
 TEST(groups, are_freed_when_their_request_came_behind_the_end) {
     LoneEngine engine;
-    engine.give(about(Kind::free_group, gone));
-    engine.give(hold(gone));
+    engine.give(about(Kind::free_group, theirs(77)));
+    engine.give(hold(theirs(77)));
     EXPECT_EQ(free_seats(engine), 0);
-    EXPECT_EQ(group_of(engine.sent(Kind::held_group)), gone);
+    EXPECT_EQ(group_of(engine.sent(Kind::held_group)), theirs(77));
     // This is how the maker answers.
-    engine.give(about(Kind::free_group, gone));
+    engine.give(about(Kind::free_group, theirs(77)));
     EXPECT_EQ(free_seats(engine), 4 * scheduler::Amounts::one);
 }
 
 TEST(groups, that_wait_go_without_what_they_wait_for) {
     LoneEngine engine;
-    engine.give(hold(1));
-    engine.give(hold(2));
-    engine.give(hold(3));
-    EXPECT_EQ(group_of(engine.sent(Kind::held_group)), 1U);
-    engine.give(about(Kind::free_group, 2));
+    engine.give(hold(theirs(1)));
+    engine.give(hold(theirs(2)));
+    engine.give(hold(theirs(3)));
+    EXPECT_EQ(group_of(engine.sent(Kind::held_group)), theirs(1));
+    engine.give(about(Kind::free_group, theirs(2)));
     EXPECT_TRUE(engine.sent(Kind::held_group).empty());
-    engine.give(about(Kind::free_group, 1));
-    EXPECT_EQ(group_of(engine.sent(Kind::held_group)), 3U);
-    engine.give(about(Kind::free_group, 3));
+    engine.give(about(Kind::free_group, theirs(1)));
+    EXPECT_EQ(group_of(engine.sent(Kind::held_group)), theirs(3));
+    engine.give(about(Kind::free_group, theirs(3)));
     EXPECT_EQ(free_seats(engine), 4 * scheduler::Amounts::one);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <memory>
@@ -84,7 +85,7 @@ public:
           engine_(Options{}, cluster_, peers(), FunctionTable::of_process()) {
         cluster_.start(engine_);
         network_.start(driver, at_driver_);
-        network_.start(peer, at_peer_, {peer_arena_.data(), peer_arena_.size()});
+        network_.start(peer, at_peer_, {peer_arena_.get(), arena_bytes});
     }
 
     Engine& operator*() noexcept { return engine_; }
@@ -116,7 +117,8 @@ public:
     /// The oldest record of that kind that the engine has sent to rank 2; empty if there is none.
     Record sent(wire::Kind kind) {
         settle();
-        std::memcpy(peer_arena_.data(), cluster_.arena().base(), peer_arena_.size());
+        std::memcpy(peer_arena_.get(), cluster_.arena().base(),
+                    cluster_.arena().stats().bytes_touched);
         return take(at_peer_, kind);
     }
     /// The same of rank 0.
@@ -172,7 +174,12 @@ private:
 
     transport::LoopbackNetwork network_{3};
     Listener at_driver_, at_peer_;
-    std::vector<std::byte> peer_arena_ = std::vector<std::byte>(arena_bytes);
+    struct Free {
+        void operator()(std::byte* memory) const noexcept { std::free(memory); }
+    };
+    // All zero, without touching what is not used.
+    std::unique_ptr<std::byte[], Free> peer_arena_{
+        static_cast<std::byte*>(std::calloc(arena_bytes, 1))};
     transport::Cluster cluster_;
     Engine engine_;
 };

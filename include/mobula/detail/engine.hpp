@@ -73,6 +73,8 @@ struct FunctionInfo {
     bool quiet = false;                    ///< all parameters are; see is_quiet
     /// About how many bytes the values among the arguments have; null: a few.
     std::size_t (*weigh)(const void* arguments) noexcept = nullptr;
+    /// Of a method: the type of the actors that it is called on; else null.
+    const struct ActorInfo* method_of = nullptr;
 };
 
 /// Adds the function to the table that all ranks compare when they meet, under a name that is the

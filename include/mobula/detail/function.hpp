@@ -277,7 +277,8 @@ struct Erased {
         can_repeat<typename Call::Parameters>,
         std::max<std::size_t>(alignof(Arguments), 16),
         all_quiet<typename Call::Parameters>,
-        &weigh};
+        &weigh,
+        Call::method_of};
 };
 
 template <auto function>
@@ -286,6 +287,7 @@ struct FreeCall {
     using Result = typename Signature<decltype(function)>::Result;
     using Parameters = typename Signature<decltype(function)>::Parameters;
     static constexpr const ActorInfo* actor = nullptr;
+    static constexpr const ActorInfo* method_of = nullptr;
     template <class... A>
     static decltype(auto) invoke(void*, A&&... arguments) {
         return function(std::forward<A>(arguments)...);
@@ -298,6 +300,7 @@ struct LambdaCall {
     using Result = typename Signature<Lambda>::Result;
     using Parameters = typename Signature<Lambda>::Parameters;
     static constexpr const ActorInfo* actor = nullptr;
+    static constexpr const ActorInfo* method_of = nullptr;
     template <class... A>
     static decltype(auto) invoke(void*, A&&... arguments) {
         // A lambda without captures may be called from nothing (stateless lambdas of C++20).
@@ -314,10 +317,15 @@ struct MethodCall {
     static constexpr const ActorInfo* actor = nullptr;
 };
 
+template <class A>
+inline constexpr ActorInfo actor_info{sizeof(A), alignof(A),
+                                      [](void* self) noexcept { static_cast<A*>(self)->~A(); }};
+
 /// A method called on an actor of class A. The class that has the method may be a base of it, and
 /// then need not lie where the actor begins.
 template <class A, auto method>
 struct ActorCall : MethodCall<method> {
+    static constexpr const ActorInfo* method_of = &actor_info<A>;
     template <class... Arguments>
     static decltype(auto) invoke(void* self, Arguments&&... arguments) {
         typename MethodCall<method>::S::Object& object = *static_cast<A*>(self);
@@ -325,16 +333,13 @@ struct ActorCall : MethodCall<method> {
     }
 };
 
-template <class A>
-inline constexpr ActorInfo actor_info{sizeof(A), alignof(A),
-                                      [](void* self) noexcept { static_cast<A*>(self)->~A(); }};
-
 template <class A, class... P>
 struct ConstructorCall {
     using Named = ConstructorCall;
     using Result = void;
     using Parameters = std::tuple<P...>;
     static constexpr const ActorInfo* actor = &actor_info<A>;
+    static constexpr const ActorInfo* method_of = nullptr;
     template <class... Arguments>
     static void invoke(void* self, Arguments&&... arguments) {
         new (self) A(std::forward<Arguments>(arguments)...);
