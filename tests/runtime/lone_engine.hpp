@@ -118,7 +118,7 @@ public:
     Record sent(wire::Kind kind) {
         settle();
         std::memcpy(peer_arena_.get(), cluster_.arena().base(),
-                    cluster_.arena().stats().bytes_touched);
+                    std::min(arena_bytes, cluster_.arena().stats().bytes_touched));
         return take(at_peer_, kind);
     }
     /// The same of rank 0.
