@@ -312,7 +312,7 @@ std::multimap<std::string, Case> all_cases() {
     all.find("finish")->second.from = LoneEngine::driver;  // as it happens, the only one
     row("broken", Kind::broken, [](S) {
         RecordWriter record(Kind::broken);
-        record.put(3).text("it is over");
+        record.put(3).text("it is over").put(std::uint32_t{2}).put(std::uint8_t{0});
         return bytes_of(record);
     });
     return all;
