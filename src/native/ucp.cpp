@@ -89,7 +89,8 @@ UcpContext::UcpContext(const UcpNeeds& needs) {
     config.set("KEEPALIVE_INTERVAL", "200ms");
     ucp_params_t params{};
     params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_ESTIMATED_NUM_EPS |
-                        UCP_PARAM_FIELD_ESTIMATED_NUM_PPN | UCP_PARAM_FIELD_NAME;
+                        UCP_PARAM_FIELD_ESTIMATED_NUM_PPN | UCP_PARAM_FIELD_NAME |
+                        UCP_PARAM_FIELD_MT_WORKERS_SHARED;
     // TAG is never used, but without it UCX may choose lanes that cannot wake a sleeper.
     params.features = UCP_FEATURE_AM | UCP_FEATURE_TAG | UCP_FEATURE_WAKEUP;
     // Over networks that cannot do it by themselves UCX reads and writes remote memory by messages,
@@ -97,6 +98,7 @@ UcpContext::UcpContext(const UcpNeeds& needs) {
     if (needs.one_sided) params.features |= UCP_FEATURE_RMA;
     params.estimated_num_eps = needs.endpoints_expected;
     params.estimated_num_ppn = needs.ranks_on_node;
+    params.mt_workers_shared = needs.workers > 1 ? 1 : 0;
     params.name = "mobula";
     must(ucp_init(&params, config.handle, &handle_), "ucp_init");
 }

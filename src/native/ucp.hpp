@@ -41,6 +41,7 @@ struct UcpNeeds {
     std::size_t endpoints_expected = 0;  ///< a hint, from which UCX chooses scalable transports
     std::size_t ranks_on_node = 1;       ///< another
     bool one_sided = false;  ///< reads of remote memory; without it peers can reach none of ours
+    unsigned workers = 1;    ///< that different threads may use at the same time
     bool network = true;     ///< false: all peers share this machine's memory, so nothing listens
 };
 

@@ -18,11 +18,12 @@ enum class ControlKind : std::uint16_t {
     beat = 1,  ///< I live
     death,     ///< `subject` is dead; behind it the reason. To the subject itself: you are fenced
     left,      ///< `subject` said goodbye
-    pull,      ///< send `bytes` at `offset` of your arena as chunks of `chunk_bytes`, as `id`
+    pull,      ///< send `bytes` at `offset` of your arena as `id`, in chunks of up to `chunk_bytes`
     refused,   ///< the pull `id` cannot be served; behind it the reason
     want_key,  ///< send the key of extent `id` of your arena
     key,       ///< of extent `id`, which is at `offset` in my memory; behind it the key, or nothing
     closed,    ///< all have said goodbye: nobody will speak any more
+    arrived,   ///< the chunk at `offset` of the pull `id` is here
 };
 
 struct Control {
@@ -57,7 +58,7 @@ inline std::string_view control_fault(std::span<const std::byte> message) noexce
     Control control;
     std::memcpy(&control, message.data(), sizeof control);
     if (control.format != Control::control_format) return "a control message of another format";
-    if (control.kind < ControlKind::beat || control.kind > ControlKind::closed) {
+    if (control.kind < ControlKind::beat || control.kind > ControlKind::arrived) {
         return "a control message of an unknown kind";
     }
     return {};

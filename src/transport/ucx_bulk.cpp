@@ -27,6 +27,11 @@ constexpr std::uint32_t window_max = 64;
 // After a loss UCX completes what it had begun; should it not, nobody waits longer than this.
 constexpr auto wait_for_landing = std::chrono::seconds(2);
 
+/// Where chunks of a transfer may begin.
+constexpr std::size_t grain_of(std::size_t chunk_bytes) noexcept {
+    return std::min(chunk_bytes, Flow::grain_bytes);
+}
+
 }  // namespace
 
 UcxBulk::UcxBulk(const Settings& settings, UcxNet& net) : settings_(settings), net_(net) {}
@@ -36,6 +41,7 @@ UcxBulk::~UcxBulk() = default;
 void UcxBulk::start(ArenaView arena, std::size_t ranks) {
     arena_ = arena;
     remote_extents_.resize(ranks);
+    flows_.resize(ranks);
 }
 
 void UcxBulk::request(Rank from, Verb verb, std::uint64_t offset, std::span<std::byte> into,
@@ -64,9 +70,8 @@ void UcxBulk::begin(const Request& request, bool alive) {
     if (request.verb == Verb::get) {
         ++reads_;
     } else {
-        const std::size_t chunks =
-            (request.into.size() + settings_.chunk_bytes - 1) / settings_.chunk_bytes;
-        transfer->seen.resize(chunks);
+        const std::size_t grain = grain_of(settings_.chunk_bytes);
+        transfer->seen.resize((request.into.size() + grain - 1) / grain);
         net_.post(
             request.from,
             Control{.kind = ControlKind::pull,
@@ -82,6 +87,10 @@ void UcxBulk::begin(const Request& request, bool alive) {
 void UcxBulk::receive(Rank from, const Control& control, std::span<const std::byte> tail) {
     switch (control.kind) {
         case ControlKind::pull: return serve_pull(from, control);
+        case ControlKind::arrived:
+            // One of a transfer that was forgotten may come late.
+            (void)flows_[index(from)].arrived(control.id, control.offset, Clock::now());
+            return;
         case ControlKind::want_key: return serve_key(from, control.id);
         case ControlKind::key: return learn_key(from, control, tail);
         case ControlKind::refused:
@@ -100,7 +109,10 @@ void UcxBulk::do_pump() {
         // One chunk each in turn, so that a small transfer is not behind a large one.
         for (auto of = outgoing_.begin(); of != outgoing_.end();) {
             const auto at = of++;
-            if (at->lost || at->next == at->bytes.size() || at->in_flight >= at->window) continue;
+            if (at->lost || at->next == at->bytes.size() || at->in_flight >= at->window ||
+                flows_[index(at->to)].allowance() == 0) {
+                continue;
+            }
             send_chunk(at);
             moved = true;
         }
@@ -116,6 +128,7 @@ void UcxBulk::do_pump() {
 }
 
 void UcxBulk::lose(Rank peer, std::string_view reason) {
+    flows_[index(peer)].clear();
     for (auto of = outgoing_.begin(); of != outgoing_.end();) {
         const auto at = of++;
         if (at->to != peer) continue;
@@ -168,7 +181,11 @@ void UcxBulk::send_chunk(std::list<Outgoing>::iterator of) {
         if (of->in_flight == 0) outgoing_.erase(of);
         return;
     }
-    const std::size_t bytes = std::min(of->chunk_bytes, of->bytes.size() - of->next);
+    Flow& flow = flows_[index(of->to)];
+    const std::size_t grain = grain_of(of->chunk_bytes);
+    const std::size_t bytes =
+        std::min(std::min(of->chunk_bytes, flow.allowance()) / grain * grain,
+                 of->bytes.size() - of->next);
     auto* chunk = new Chunk{{net_.seal(), of->id, of->next}, this, of};
     ucp_request_param_t param{};
     param.op_attr_mask =
@@ -177,6 +194,7 @@ void UcxBulk::send_chunk(std::list<Outgoing>::iterator of) {
     param.cb.send = &on_chunk_sent;
     param.user_data = chunk;
     const std::byte* from = of->bytes.data() + of->next;
+    flow.sent(of->id, of->next, bytes, Clock::now());
     of->next += bytes;
     ++of->in_flight;
     ++chunks_out_;
@@ -219,8 +237,23 @@ UcxBulk::Incoming* UcxBulk::find_incoming(Rank from, std::uint64_t id) {
     return at->second.get();
 }
 
-std::size_t UcxBulk::chunk_size_at(const Incoming& transfer, std::size_t offset) const {
-    return std::min(settings_.chunk_bytes, transfer.request.into.size() - offset);
+/// Whether the transfer waits for a chunk like that; it does so only once.
+bool UcxBulk::take_grains(Incoming& transfer, std::size_t offset, std::size_t bytes) {
+    const std::size_t grain = grain_of(settings_.chunk_bytes);
+    const std::size_t total = transfer.request.into.size();
+    if (offset % grain != 0 || offset >= total || bytes == 0 || bytes > settings_.chunk_bytes ||
+        bytes > total - offset || (bytes % grain != 0 && offset + bytes != total)) {
+        return false;
+    }
+    for (std::size_t at = offset; at < offset + bytes; at += grain) {
+        if (transfer.seen[at / grain]) return false;
+        transfer.seen[at / grain] = true;
+    }
+    return true;
+}
+
+void UcxBulk::acknowledge(Rank from, std::uint64_t transfer, std::uint64_t offset) {
+    net_.post(from, Control{.kind = ControlKind::arrived, .id = transfer, .offset = offset});
 }
 
 ucs_status_t UcxBulk::receive_chunk(const ChunkHeader& header, void* data, std::size_t bytes,
@@ -228,36 +261,43 @@ ucs_status_t UcxBulk::receive_chunk(const ChunkHeader& header, void* data, std::
     const Rank from{header.seal.sender};
     Incoming* transfer = find_incoming(from, header.id);
     // Nobody waits for it any more: UCX lets go of what is not taken.
-    if (transfer == nullptr || transfer->failure) return UCS_OK;
-    const std::size_t chunk = header.offset / settings_.chunk_bytes;
-    if (chunk >= transfer->seen.size() || header.offset % settings_.chunk_bytes != 0 ||
-        bytes != chunk_size_at(*transfer, header.offset) || transfer->seen[chunk]) {
+    if (transfer == nullptr || transfer->failure) {
+        acknowledge(from, header.id, header.offset);
+        return UCS_OK;
+    }
+    if (!take_grains(*transfer, header.offset, bytes)) {
         net_.note_failure(from, "it sent a chunk that nobody asked for");
         return UCS_OK;
     }
-    transfer->seen[chunk] = true;
     std::byte* into = transfer->request.into.data() + header.offset;
     ++transfer->landing;
     ++landing_;
     ++awaited_;
     if ((param.recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0) {
         std::memcpy(into, data, bytes);
+        acknowledge(from, header.id, header.offset);
         landed(*transfer, bytes, UCS_OK);
         return UCS_OK;
     }
     ucp_request_param_t receive{};
     receive.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
     receive.cb.recv_am = &on_received;
-    receive.user_data = transfer;
+    auto* const landing = new Landing{transfer, header.offset};
+    receive.user_data = landing;
     const auto request = ucp_am_recv_data_nbx(net_.worker().get(), data, into, bytes, &receive);
-    if (!UCS_PTR_IS_PTR(request)) landed(*transfer, bytes, UCS_PTR_STATUS(request));
+    if (UCS_PTR_IS_PTR(request)) return UCS_INPROGRESS;
+    delete landing;
+    acknowledge(from, header.id, header.offset);
+    landed(*transfer, bytes, UCS_PTR_STATUS(request));
     return UCS_INPROGRESS;
 }
 
 void UcxBulk::on_received(void* request, ucs_status_t status, std::size_t bytes,
                           void* user) noexcept {
-    auto* transfer = static_cast<Incoming*>(user);
-    transfer->bulk->landed(*transfer, bytes, status);
+    const std::unique_ptr<Landing> landing(static_cast<Landing*>(user));
+    Incoming& transfer = *landing->of;
+    transfer.bulk->acknowledge(transfer.request.from, transfer.id, landing->offset);
+    transfer.bulk->landed(transfer, bytes, status);
     ucp_request_free(request);
 }
 

@@ -16,6 +16,7 @@
 #include "base/spinlock.hpp"
 #include "native/ucp.hpp"
 #include "transport/control.hpp"
+#include "transport/flow.hpp"
 #include "transport/transport.hpp"
 #include "transport/ucx_net.hpp"
 
@@ -24,8 +25,10 @@ namespace mobula::transport {
 /// Moves large transfers between an arena and a peer's memory: by chunks that the owner pushes, or
 /// by reads of the receiver. The receiver starts either.
 ///
-/// push: pull ->, <- chunk * n. The owner keeps few chunks in flight, so that many transfers share
-/// a link fairly; large chunks go by rendezvous and land where they belong without a copy. get:
+/// push: pull ->, <- chunk, arrived -> for each. The owner keeps few chunks in flight, so that many
+/// transfers share a link fairly, and no more bytes than the link takes soon (see Flow), so that
+/// small messages are not long behind them. Large chunks go by rendezvous and land where they belong
+/// without a copy. get:
 /// want_key ->, <- key (once per extent and peer), then one-sided reads.
 ///
 /// request() is *thread-safe*; everything else is *thread-bound* to whoever has the turn. Outcomes
@@ -52,7 +55,7 @@ public:
         for (const Request& request : swap_requests()) begin(request, lives(request.from));
     }
 
-    /// The control messages that concern transfers: pull, refused, want_key, key.
+    /// The control messages that concern transfers: pull, arrived, refused, want_key, key.
     void receive(Rank from, const Control& control, std::span<const std::byte> tail);
     /// An active message with a chunk.
     ucs_status_t receive_chunk(const ChunkHeader& header, void* data, std::size_t bytes,
@@ -103,7 +106,7 @@ private:
         Request request;
         std::size_t asked = 0;      ///< verb get: bytes whose read has begun
         std::size_t arrived = 0;    ///< bytes
-        std::vector<bool> seen;     ///< verb push: per chunk
+        std::vector<bool> seen;     ///< verb push: per grain, see grain_of()
         std::uint32_t landing = 0;  ///< operations that UCX may still write for
         std::optional<std::string> failure;
         Time give_up{};  ///< with a failure: when to wait for UCX no longer
@@ -126,6 +129,12 @@ private:
         ChunkHeader header;
         UcxBulk* bulk = nullptr;
         std::list<Outgoing>::iterator of;
+    };
+
+    /// One chunk that lands by rendezvous.
+    struct Landing {
+        Incoming* of = nullptr;
+        std::uint64_t offset = 0;
     };
 
     /// One read on its way.
@@ -153,7 +162,8 @@ private:
     static void on_chunk_sent(void* request, ucs_status_t status, void* user) noexcept;
 
     [[nodiscard]] Incoming* find_incoming(Rank from, std::uint64_t id);
-    [[nodiscard]] std::size_t chunk_size_at(const Incoming& transfer, std::size_t offset) const;
+    [[nodiscard]] bool take_grains(Incoming& transfer, std::size_t offset, std::size_t bytes);
+    void acknowledge(Rank from, std::uint64_t transfer, std::uint64_t offset);
     void landed(Incoming& transfer, std::size_t bytes, ucs_status_t status);
     void fail(Incoming& transfer, std::string reason);
     void end_if_over(Incoming& transfer);
@@ -176,6 +186,7 @@ private:
     std::uint64_t next_id_ = 1;
     std::map<std::uint64_t, std::unique_ptr<Incoming>> incoming_;
     std::list<Outgoing> outgoing_;
+    std::vector<Flow> flows_;  ///< per rank
     std::size_t chunks_out_ = 0;
     std::size_t landing_ = 0;
     std::size_t awaited_ = 0;

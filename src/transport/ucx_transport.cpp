@@ -2,6 +2,7 @@
 #include "transport/ucx_transport.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -49,7 +50,10 @@ const Settings& checked(const Settings& settings) {
 std::unique_ptr<UcxTransport> make_ucx_transport(const Settings& settings, std::size_t ranks,
                                                  std::size_t ranks_on_node, bool together) {
     const native::UcpNeeds needs{
-        .endpoints_expected = ranks, .ranks_on_node = ranks_on_node, .network = !together};
+        .endpoints_expected = ranks,
+        .ranks_on_node = ranks_on_node,
+        .workers = together && !settings.always_pulse ? 1U : 2U,
+        .network = !together};
     return std::make_unique<UcxTransportImpl>(settings, needs);
 }
 
@@ -59,6 +63,7 @@ UcxTransportImpl::UcxTransportImpl(const Settings& settings, const native::UcpNe
       verbs_(ranks_, Verb::push),
       outbox_(ranks_, settings.batch_bytes),
       net_(ranks_, UcxNet::make_context(needs, settings.force_verb == "get"), outbox_.pool()),
+      pulse_(needs.workers > 1 ? std::make_unique<Pulse>(net_.context()) : nullptr),
       bulk_(settings_, net_),
       sleeper_(net_.worker().event_fd()),
       inbound_(ranks_),
@@ -66,13 +71,42 @@ UcxTransportImpl::UcxTransportImpl(const Settings& settings, const native::UcpNe
 
 UcxTransportImpl::~UcxTransportImpl() {
     ended_ = true;
+    if (pulse_) pulse_->stop();
     net_.close_all(Clock::now());
     // What UCX still has must be over before its memory goes; a forced close ends it soon.
     const Time latest = Clock::now() + std::chrono::seconds(2);
     while (net_.in_flight() + bulk_.in_flight() > 0 && Clock::now() < latest) net_.progress();
 }
 
-std::vector<std::byte> UcxTransportImpl::address() const { return net_.worker().address(); }
+/// Both addresses, and behind them the size of the second.
+std::vector<std::byte> UcxTransportImpl::address() const {
+    std::vector<std::byte> both = net_.worker().address();
+    const std::vector<std::byte> beats = pulse_ ? pulse_->address() : std::vector<std::byte>{};
+    both.insert(both.end(), beats.begin(), beats.end());
+    const auto size = static_cast<std::uint32_t>(beats.size());
+    const auto bytes = std::as_bytes(std::span(&size, 1));
+    both.insert(both.end(), bytes.begin(), bytes.end());
+    return both;
+}
+
+namespace {
+
+/// Takes the address of the pulse off the one of the rank and returns it.
+std::vector<std::byte> split(std::vector<std::byte>& both) {
+    std::uint32_t size = 0;
+    const bool has_size = both.size() >= sizeof size;
+    if (has_size) {
+        std::memcpy(&size, both.data() + both.size() - sizeof size, sizeof size);
+        both.resize(both.size() - sizeof size);
+    }
+    if (!has_size || size > both.size()) throw std::runtime_error("a rank's address is too short");
+    const auto middle = both.end() - static_cast<std::ptrdiff_t>(size);
+    std::vector<std::byte> beats(middle, both.end());
+    both.erase(middle, both.end());
+    return beats;
+}
+
+}  // namespace
 
 void UcxTransportImpl::start(const Meeting& meeting, ArenaView arena, Delegate& delegate) {
     check(delegate_ == nullptr, "a transport is started once");
@@ -80,7 +114,10 @@ void UcxTransportImpl::start(const Meeting& meeting, ArenaView arena, Delegate& 
           "the meeting has a node and a mapping for each rank");
     self_ = meeting.self;
     delegate_ = &delegate;
-    net_.meet(meeting);
+    Meeting records = meeting;
+    std::vector<std::vector<std::byte>> beats;
+    for (auto& address : records.addresses) beats.push_back(split(address));
+    net_.meet(records);
     bulk_.start(arena, ranks_);
     const Verb between_nodes = UcxNet::has_rdma(net_.context()) ? Verb::get : Verb::push;
     for (std::size_t r = 0; r < ranks_; ++r) {
@@ -99,6 +136,9 @@ void UcxTransportImpl::start(const Meeting& meeting, ArenaView arena, Delegate& 
     net_.worker().on_message(static_cast<unsigned>(MessageId::batch), &on_batch, this);
     net_.worker().on_message(static_cast<unsigned>(MessageId::control), &on_control, this);
     net_.worker().on_message(static_cast<unsigned>(MessageId::chunk), &on_chunk, this);
+    if (!pulse_) return;
+    pulse_->beat_to(membership_->neighbours());
+    pulse_->start(meeting, std::move(beats), settings_.heartbeat);
 }
 
 void UcxTransportImpl::send(Rank to, std::span<const std::byte> record) {
@@ -233,10 +273,19 @@ void UcxTransportImpl::tick(Time now) {
 
 void UcxTransportImpl::do_tick(Time now) {
     if (leaving_) return;
+    if (pulse_) hear_pulses();
     const auto round = membership_->tick(now);
+    if (pulse_) pulse_->beat_to(membership_->neighbours());
     for (const auto& death : round.deaths) bury(death.rank, death.reason, true);
     for (const Rank peer : round.beat_to) net_.post(peer, Control{.kind = ControlKind::beat});
     std::fill(fences_sent_.begin(), fences_sent_.end(), 0);
+}
+
+void UcxTransportImpl::hear_pulses() {
+    pulse_->collect([this](Rank rank) {
+        const auto verdict = membership_->hears(rank, membership_->incarnation(rank));
+        if (verdict == Membership::Verdict::fence) fence(rank);
+    });
 }
 
 void UcxTransportImpl::lose(Rank peer, const std::string& reason, bool reachable) {
@@ -327,6 +376,7 @@ void UcxTransportImpl::say(Rank to, ControlKind kind) {
 /// all: where a peer went before a connection to it was complete, UCX would have them wait for its
 /// part in that for most of a minute.
 void UcxTransportImpl::close(Time deadline) {
+    if (pulse_) pulse_->stop();
     const Time now = Clock::now();
     const bool last_word = self_ == membership_->first();
     net_.close_all(last_word ? std::min<Time>(deadline, now + last_word_time) : now);
@@ -342,6 +392,7 @@ Counters UcxTransportImpl::counters() const {
     now.bytes_received = sums_.bytes_received.get();
     now.bytes_fetched = bulk_.bytes_fetched();
     now.sleeps = sums_.sleeps.get();
+    if (pulse_) now.beats_heard = pulse_->beats_heard();
     now.messages_refused = sums_.messages_refused.get();
     return now;
 }

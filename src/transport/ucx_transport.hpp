@@ -10,6 +10,7 @@
 #include "base/counter.hpp"
 #include "transport/membership.hpp"
 #include "transport/outbox.hpp"
+#include "transport/pulse.hpp"
 #include "transport/sleeper.hpp"
 #include "transport/turn.hpp"
 #include "transport/ucx.hpp"
@@ -101,6 +102,7 @@ private:
     bool settle();
     [[nodiscard]] bool may_sleep();
     void do_tick(Time now);
+    void hear_pulses();
     void lose(Rank peer, const std::string& reason, bool reachable);
     void bury(Rank peer, const std::string& reason, bool reachable);
     void take_leave_of(Rank peer);
@@ -118,6 +120,7 @@ private:
 
     Outbox outbox_;
     UcxNet net_;
+    std::unique_ptr<Pulse> pulse_;  ///< where beats could be long on their way otherwise
     UcxBulk bulk_;
     Sleeper sleeper_;
     Turn turn_;

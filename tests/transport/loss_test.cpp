@@ -3,7 +3,8 @@
 // a reason, within 2 s; fetches from it fail; the others go on, asleep when idle; a stopped rank
 // that comes back is told to go. Method: the last rank is the victim and the others watch. They are
 // launched so that one death does not end the job, and leave by abandon(). Arguments: kill, stop or
-// mute (it stops before it has said a word, so that no connection to it is complete), and the pace.
+// mute (it stops before it has said a word, so that no connection to it is complete), the pace, and
+// "pulse" for beats over connections of their own, as between nodes.
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -154,6 +155,7 @@ int main(int argc, char** argv) {
     Settings settings;
     settings.force_verb = "push";
     settings.join_within = seconds(3);
+    settings.always_pulse = argc > 3 && std::string_view(argv[3]) == "pulse";
     auto cluster = meet(&argc, &argv, settings, std::size_t{64} << 20U, {});
     if (cluster->ranks() < 2) return 77;
     Recorder recorder;

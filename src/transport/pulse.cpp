@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/pulse.hpp"
+
+#include <utility>
+
+#include "base/check.hpp"
+
+namespace mobula::transport {
+
+namespace {
+
+constexpr unsigned beat_message = 1;
+
+// To a peer that takes nothing a few are enough.
+constexpr unsigned in_flight_max = 4;
+
+// UCX may claim for ever that it makes progress (see UcxNet::progress).
+constexpr int progress_max = 256;
+
+}  // namespace
+
+Pulse::Pulse(const native::UcpContext& context) : worker_(context) {}
+
+Pulse::~Pulse() { stop(); }
+
+void Pulse::start(const Meeting& meeting, std::vector<std::vector<std::byte>> addresses,
+                  Duration period) {
+    check(addresses.size() == meeting.nodes.size(), "a pulse needs an address for each rank");
+    seal_ = {meeting.token, static_cast<std::uint32_t>(index(meeting.self)),
+             static_cast<std::uint32_t>(index(meeting.incarnations[index(meeting.self)]))};
+    for (std::size_t r = 0; r < addresses.size(); ++r) {
+        auto peer = std::make_unique<Peer>();
+        peer->address = std::move(addresses[r]);
+        peer->incarnation = meeting.incarnations[r];
+        peers_.push_back(std::move(peer));
+    }
+    worker_.on_message(beat_message, &on_beat, this);
+    thread_ = std::thread([this, period] { run(period); });
+}
+
+void Pulse::beat_to(const std::vector<Rank>& ranks) {
+    const std::lock_guard guard(mutex_);
+    targets_ = ranks;
+}
+
+void Pulse::stop() noexcept {
+    {
+        const std::lock_guard guard(mutex_);
+        stopping_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+void Pulse::run(Duration period) {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+        const std::vector<Rank> targets = targets_;
+        lock.unlock();
+        for (const Rank rank : targets) beat(*peers_[index(rank)]);
+        for (int n = 0; n < progress_max && ucp_worker_progress(worker_.get()) != 0; ++n) {
+        }
+        lock.lock();
+        changed_.wait_for(lock, period, [this] { return stopping_; });
+    }
+}
+
+void Pulse::beat(Peer& peer) {
+    if (peer.broken || peer.in_flight >= in_flight_max) return;
+    if (!peer.endpoint) {
+        try {
+            peer.endpoint = native::UcpEndpoint(worker_, peer.address, &on_broken, &peer);
+        } catch (const native::UcpError&) {
+            peer.broken = true;
+            return;
+        }
+    }
+    ucp_request_param_t param{};
+    param.op_attr_mask =
+        UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_FLAGS;
+    param.flags = UCP_AM_SEND_FLAG_EAGER;
+    param.cb.send = &on_sent;
+    param.user_data = &peer;
+    const auto request = ucp_am_send_nbx(peer.endpoint.get(), beat_message, nullptr, 0, &seal_,
+                                         sizeof seal_, &param);
+    if (UCS_PTR_IS_ERR(request)) {
+        peer.broken = true;
+    } else if (request != nullptr) {
+        ++peer.in_flight;
+    }
+}
+
+ucs_status_t Pulse::on_beat(void* self, const void*, std::size_t, void* data, std::size_t bytes,
+                            const ucp_am_recv_param_t*) noexcept {
+    auto& pulse = *static_cast<Pulse*>(self);
+    const std::span message(static_cast<const std::byte*>(data), bytes);
+    if (!carries(message, pulse.seal_.token)) return UCS_OK;
+    const Seal seal = seal_of(message);
+    if (seal.sender >= pulse.peers_.size()) return UCS_OK;
+    Peer& peer = *pulse.peers_[seal.sender];
+    if (peer.incarnation != Incarnation{seal.incarnation}) return UCS_OK;
+    peer.heard.store(true, std::memory_order_relaxed);
+    pulse.any_heard_.store(true, std::memory_order_release);
+    pulse.beats_heard_.fetch_add(1, std::memory_order_relaxed);
+    return UCS_OK;
+}
+
+void Pulse::on_sent(void* request, ucs_status_t, void* user) noexcept {
+    --static_cast<Peer*>(user)->in_flight;
+    ucp_request_free(request);
+}
+
+void Pulse::on_broken(void* user, ucp_ep_h, ucs_status_t) noexcept {
+    static_cast<Peer*>(user)->broken = true;
+}
+
+}  // namespace mobula::transport
