@@ -11,16 +11,16 @@
 
 namespace mobula::transport {
 
-/// How many bulk bytes may be on their way to one peer: as many as its link takes in `span`, so that
-/// no link is given more than it can carry soon, whatever its rate. The flow learns from the time
-/// that each chunk needs to arrive: more may go while chunks arrive early, less when they are late.
-/// A slow link gets small chunks too, so that the peer sees something come. Pure: it knows no
+/// How many bulk bytes may be on their way to one peer: as many as its link takes in `span`, so
+/// that no link is given more than it can carry soon, whatever its rate. The flow learns from the
+/// time that each chunk needs to arrive: more may go while chunks arrive early, less when they are
+/// late. A slow link gets small chunks too, so that the peer sees something come. Pure: it knows no
 /// network and no clock. *Thread-bound*.
 class Flow {
 public:
     /// Chunks begin at multiples of it and are as long, but for the last one of a transfer.
-    static constexpr std::size_t grain_bytes = std::size_t{32} << 10U;
-    static constexpr std::size_t first_limit_bytes = 4 * grain_bytes;
+    static constexpr std::size_t grain_bytes = std::size_t{16} << 10U;
+    static constexpr std::size_t first_limit_bytes = 2 * grain_bytes;
     static constexpr std::size_t limit_bytes_max = std::size_t{64} << 20U;
     static constexpr Duration span = std::chrono::milliseconds(200);
 
@@ -45,7 +45,7 @@ public:
         if (chunk == sent_.end()) return false;
         const Duration took = now - chunk->sent_at;
         // A link that is not kept busy tells nothing of what it could do, unless it is late.
-        const bool was_filled = in_flight_ + share() >= limit_;
+        const bool was_filled = in_flight_ + std::max(share(), grain_bytes) >= limit_;
         in_flight_ -= chunk->bytes;
         if (took > span) {
             shrink(took, now, chunk->sent_at);
@@ -82,8 +82,8 @@ private:
     void shrink(Duration took, Time now, Time sent_at) noexcept {
         if (sent_at < shrunk_at_) return;
         const auto part = static_cast<double>(span.count()) / static_cast<double>(took.count());
-        limit_ = std::max(static_cast<std::size_t>(static_cast<double>(limit_) * part),
-                          grain_bytes);
+        limit_ =
+            std::max(static_cast<std::size_t>(static_cast<double>(limit_) * part), grain_bytes);
         shrunk_at_ = now;
     }
 

@@ -58,7 +58,7 @@ struct Counters {
     std::uint64_t records_received = 0, messages_received = 0, bytes_received = 0;
     std::uint64_t bytes_fetched = 0, sleeps = 0;
     std::uint64_t messages_refused = 0;  ///< not of this job: without its token
-    std::uint64_t beats_heard = 0;  ///< over connections of their own
+    std::uint64_t beats_heard = 0;       ///< over connections of their own
 };
 
 /// Moves records (small, ordered, batched) and bulk bytes between the ranks of a job.
@@ -143,8 +143,9 @@ struct Settings {
     std::size_t batch_bytes = 8000;                ///< one eager active message; at most 8128
     std::size_t chunk_bytes = std::size_t{1} << 20U;  ///< of a pushed transfer
     std::size_t chunks_in_flight = 8;                 ///< per transfer
-    bool always_pulse = false;  ///< beats have connections of their own on one machine too, for tests
-    std::string force_verb;                           ///< "", "map", "get" or "push", for tests
+    bool always_pulse =
+        false;               ///< beats have connections of their own on one machine too, for tests
+    std::string force_verb;  ///< "", "map", "get" or "push", for tests
 };
 
 /// What the ranks learned of each other when they met.

@@ -183,9 +183,8 @@ void UcxBulk::send_chunk(std::list<Outgoing>::iterator of) {
     }
     Flow& flow = flows_[index(of->to)];
     const std::size_t grain = grain_of(of->chunk_bytes);
-    const std::size_t bytes =
-        std::min(std::min(of->chunk_bytes, flow.allowance()) / grain * grain,
-                 of->bytes.size() - of->next);
+    const std::size_t bytes = std::min(std::min(of->chunk_bytes, flow.allowance()) / grain * grain,
+                                       of->bytes.size() - of->next);
     auto* chunk = new Chunk{{net_.seal(), of->id, of->next}, this, of};
     ucp_request_param_t param{};
     param.op_attr_mask =

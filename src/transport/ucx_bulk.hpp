@@ -27,9 +27,9 @@ namespace mobula::transport {
 ///
 /// push: pull ->, <- chunk, arrived -> for each. The owner keeps few chunks in flight, so that many
 /// transfers share a link fairly, and no more bytes than the link takes soon (see Flow), so that
-/// small messages are not long behind them. Large chunks go by rendezvous and land where they belong
-/// without a copy. get:
-/// want_key ->, <- key (once per extent and peer), then one-sided reads.
+/// small messages are not long behind them. Large chunks go by rendezvous and land where they
+/// belong without a copy. get: want_key ->, <- key (once per extent and peer), then one-sided
+/// reads.
 ///
 /// request() is *thread-safe*; everything else is *thread-bound* to whoever has the turn. Outcomes
 /// wait in here until report() is called, so that a Fetch hears of them from progress() alone.

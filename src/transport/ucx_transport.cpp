@@ -49,11 +49,10 @@ const Settings& checked(const Settings& settings) {
 
 std::unique_ptr<UcxTransport> make_ucx_transport(const Settings& settings, std::size_t ranks,
                                                  std::size_t ranks_on_node, bool together) {
-    const native::UcpNeeds needs{
-        .endpoints_expected = ranks,
-        .ranks_on_node = ranks_on_node,
-        .workers = together && !settings.always_pulse ? 1U : 2U,
-        .network = !together};
+    const native::UcpNeeds needs{.endpoints_expected = ranks,
+                                 .ranks_on_node = ranks_on_node,
+                                 .workers = together && !settings.always_pulse ? 1U : 2U,
+                                 .network = !together};
     return std::make_unique<UcxTransportImpl>(settings, needs);
 }
 

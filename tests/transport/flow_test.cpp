@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: a link of any rate is kept busy and never has more than its rate takes in some hundred
-// milliseconds. Method: simulated links that carry one byte after the other, by a clock of the test.
+// milliseconds. Method: simulated links that carry one byte after the other, by a clock of the
+// test.
 #include "transport/flow.hpp"
 
 #include <algorithm>
@@ -95,7 +96,8 @@ TEST(Flow, FollowsALinkThatChanges) {
     Flow flow;
     Link link(1000 * mbit);
     Time from{};
-    for (const double rate : {1000 * mbit, 100 * mbit, 10 * mbit, 1 * mbit, 10 * mbit, 1000 * mbit}) {
+    for (const double rate :
+         {1000 * mbit, 100 * mbit, 10 * mbit, 1 * mbit, 10 * mbit, 1000 * mbit}) {
         link.set_rate(rate);
         expect_settled(link, flow, from, rate);
         from += std::chrono::seconds(40);
