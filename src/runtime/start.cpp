@@ -24,6 +24,7 @@
 #include "runtime/run_folder.hpp"
 #include "runtime/start_limit.hpp"
 #include "runtime/status.hpp"
+#include "worker/watchers.hpp"
 
 namespace mobula {
 namespace {
@@ -127,6 +128,11 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
     limit.reset();
     if (index(cluster->self()) == 0) runtime::RunFolder(options.status_file).note_met();
     log::configure(options.log_level, static_cast<unsigned>(index(cluster->self())));
+    if (index(cluster->self()) == 0 && worker::misleads_thread_sanitizer()) {
+        log::warning(
+            "the program was built with -fsanitize=thread and the engine was not, so races "
+            "are reported that are none; build the engine with -Db_sanitize=thread");
+    }
     std::vector<native::Devices> all_devices;
     std::vector<runtime::Peer> peers = read_hellos(*cluster, functions, all_devices);
     const runtime::Peer& own = peers[index(cluster->self())];

@@ -40,13 +40,16 @@ Fiber::Fiber(std::size_t stack_bytes, void (*entry)(void*), void* argument)
     watched_.bottom = stack_->bottom();
     watched_.bytes = stack_->bytes();
     watch_fiber(watched_);
-    context_ = ctx::make_fcontext(stack_->top(), stack_->bytes(), [](ctx::transfer_t transfer) {
-        auto& pair = *static_cast<Fiber*(*)[2]>(transfer.data);
-        pair[0]->context_ = transfer.fctx;
-        Fiber& self = *pair[1];
-        after_switch(pair[0]->watched_, self.watched_);
-        self.entry_(self.argument_);
-    });
+    // Above the first frame lies what is zero, at which those who follow the frames stop.
+    constexpr std::size_t end_bytes = 64;
+    context_ = ctx::make_fcontext(stack_->top() - end_bytes, stack_->bytes() - end_bytes,
+                                  [](ctx::transfer_t transfer) {
+                                      auto& pair = *static_cast<Fiber*(*)[2]>(transfer.data);
+                                      pair[0]->context_ = transfer.fctx;
+                                      Fiber& self = *pair[1];
+                                      after_switch(pair[0]->watched_, self.watched_);
+                                      self.entry_(self.argument_);
+                                  });
 }
 
 Fiber::~Fiber() {

@@ -42,6 +42,17 @@ const bool watch_detail::by_sanitizer = by_asan || by_tsan;
 
 bool watched() noexcept { return by_asan || by_tsan || by_valgrind(); }
 
+bool misleads_thread_sanitizer() noexcept {
+#if defined(__SANITIZE_THREAD__)
+    return false;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    return false;
+#endif
+#endif
+    return by_tsan;
+}
+
 void watch_thread(WatchedStack& stack) noexcept {
     if (by_tsan) stack.fiber = __tsan_get_current_fiber();
 }

@@ -11,6 +11,10 @@ namespace mobula::worker {
 /// Whether any of them watches this process.
 [[nodiscard]] bool watched() noexcept;
 
+/// Whether the thread sanitizer watches a process whose engine was built without it: it does not
+/// see then what orders the tasks, and reports races that are none.
+[[nodiscard]] bool misleads_thread_sanitizer() noexcept;
+
 /// What the sanitizers know of one stack.
 struct WatchedStack {
     const void* bottom = nullptr;  ///< of a thread's own stack known once it was left
