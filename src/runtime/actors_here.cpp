@@ -404,6 +404,11 @@ const std::vector<unsigned>* Actors::gpus_of(const Task& task) noexcept {
     return target->held ? &target->held->gpus : nullptr;
 }
 
+double Actors::cpus_of(const Task& task) noexcept {
+    const auto* const target = static_cast<const Instance*>(task.instance);
+    return target->held ? target->held->options.cpus : 0;
+}
+
 std::string Actors::title_of(const Task& task) {
     const std::string name = graph::name_of(task);
     if (task.info->actor != nullptr) {

@@ -13,6 +13,7 @@
 #include "runtime/running.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/status.hpp"
+#include "worker/thread_state.hpp"
 
 namespace mobula::runtime {
 
@@ -29,6 +30,20 @@ void Engine::stop() {
                 "mobula: rank " + std::to_string(index(self())) +
                     " abandons tasks that still ran " + std::to_string(wait.count()) +
                     " s after the driver's end (MOBULA_EXIT_WAIT_S)\n");
+}
+
+/// Where OpenMP or CUDA is in the process, what they keep per thread follows the tasks.
+void Engine::follow_libraries() {
+    namespace state = worker::thread_state;
+    state::Libraries libraries = state::find_libraries(!peers[index(self())].gpus.empty());
+    const bool openmp = libraries.omp_set_num_threads != nullptr;
+    if (openmp && team.workers() > 1 && state::openmp_binds()) {
+        log::warning(
+            "OMP_PROC_BIND binds the OpenMP threads of all workers of a rank to the same "
+            "CPUs; leave it unset or start a rank per worker");
+    }
+    if (!options.openmp_follows) libraries.omp_set_num_threads = nullptr;
+    state::follow(libraries);
 }
 
 int Engine::run(const std::function<int(std::string& reason)>& driver) {
@@ -52,6 +67,7 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
             stop();
         };
     }
+    follow_libraries();
     watch_signals();
     fatal::add_hook(&tell_full_stack);
     fatal::add_hook(&LastWord::tell_death);

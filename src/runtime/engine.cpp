@@ -12,6 +12,7 @@
 #include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "runtime/signals.hpp"
+#include "worker/thread_state.hpp"
 
 namespace mobula::runtime {
 
@@ -231,6 +232,11 @@ void Engine::run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure
         }
     } else {
         frame.caller = next_caller_.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (worker::thread_state::followed()) [[unlikely]] {
+        worker::thread_state::begin_task(actor_task              ? Actors::cpus_of(task)
+                                         : task.extra != nullptr ? task.extra->options.cpus
+                                                                 : 1.0);
     }
     worker::Frame*& current_frame = worker::Team::frame();
     worker::Frame* const outer = std::exchange(current_frame, &frame);

@@ -137,6 +137,7 @@ public:
 private:
     friend class LastWord;
     [[noreturn]] static void throw_not_running();
+    void follow_libraries();
     [[noreturn]] void leave(int code) noexcept;
     void handle(Rank from, wire::Kind kind, wire::RecordReader& reader);
     void run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure) noexcept;

@@ -79,6 +79,8 @@ constexpr std::array rows{
     automatic("spin_us", &Options::spin_us, Form::microseconds, -1, 1e6,
               "by measurement, 0 where ranks share CPUs",
               "time for which an idle worker looks for work before it sleeps"),
+    other("openmp_follows", &Options::openmp_follows, Form::yes_no, "yes or no",
+          "a task begins with as many OpenMP threads as it has CPUs; no: as OMP_NUM_THREADS says"),
     automatic("arena_bytes", &Options::arena_bytes, Form::bytes, 0, 64 * tib,
               "30 % of the memory, divided by the ranks of the node",
               "memory for large objects; when it is full, put() throws StoreFull"),

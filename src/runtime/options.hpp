@@ -43,6 +43,9 @@ struct Options {
     /// and takes CPU from others. -1: by measurement, and 0 where ranks share CPUs.
     std::int64_t spin_us = -1;
 
+    /// A task begins with as many OpenMP threads as it has CPUs. Off: with what its thread has.
+    bool openmp_follows = true;
+
     // ---- objects ----
 
     /// Bytes of memory for large objects; taken when used. Full: put() throws StoreFull. 0: 30 % of

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/fatal_signals.hpp"
+#include "worker/thread_state.hpp"
 #include "worker/worker.hpp"
 
 namespace mobula::worker {
@@ -23,6 +24,7 @@ constexpr int calm_naps = 20;
 
 Team::Team(const Settings& settings, Delegate& delegate)
     : settings_(settings), delegate_(delegate) {
+    thread_state::note_rounding();
     if (settings.first_alone) {
         workers_.push_back(std::make_unique<Worker>(*this, settings.workers, true));
         workers_.back()->prepare();

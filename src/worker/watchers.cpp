@@ -5,28 +5,16 @@
 #include <valgrind/valgrind.h>
 #endif
 
-// The sanitizers' own headers would make these necessary for linking.
 extern "C" {
-__attribute__((weak)) void __sanitizer_start_switch_fiber(void** fake_stack, const void* bottom,
-                                                          std::size_t bytes);
-__attribute__((weak)) void __sanitizer_finish_switch_fiber(void* fake_stack, const void** bottom,
-                                                           std::size_t* bytes);
 __attribute__((weak)) void __asan_unpoison_memory_region(const volatile void* address,
                                                          std::size_t bytes);
 __attribute__((weak)) void* __tsan_get_current_fiber();
 __attribute__((weak)) void* __tsan_create_fiber(unsigned flags);
 __attribute__((weak)) void __tsan_destroy_fiber(void* fiber);
-__attribute__((weak)) void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 }
 
 namespace mobula::worker {
 namespace {
-
-// gcc's thread sanitizer has no __sanitizer_start_switch_fiber, the undefined one alone has none of
-// these.
-const bool by_asan =
-    &__asan_unpoison_memory_region != nullptr && &__sanitizer_start_switch_fiber != nullptr;
-const bool by_tsan = &__tsan_switch_to_fiber != nullptr;
 
 bool by_valgrind() noexcept {
 #if defined(RUNNING_ON_VALGRIND)
@@ -38,7 +26,13 @@ bool by_valgrind() noexcept {
 
 }  // namespace
 
-const bool watch_detail::by_sanitizer = by_asan || by_tsan;
+// The thread sanitizer may have the first function too.
+const bool watch_detail::by_asan =
+    &__asan_unpoison_memory_region != nullptr && &__sanitizer_start_switch_fiber != nullptr;
+const bool watch_detail::by_tsan = &__tsan_switch_to_fiber != nullptr;
+
+using watch_detail::by_asan;
+using watch_detail::by_tsan;
 
 bool watched() noexcept { return by_asan || by_tsan || by_valgrind(); }
 
@@ -63,16 +57,6 @@ void watch_fiber(WatchedStack& stack) noexcept {
 
 void forget_fiber(WatchedStack& stack) noexcept {
     if (by_tsan) __tsan_destroy_fiber(stack.fiber);
-}
-
-void watch_detail::before_switch(WatchedStack& from, WatchedStack& to) noexcept {
-    if (by_asan) __sanitizer_start_switch_fiber(&from.fake_stack, to.bottom, to.bytes);
-    if (by_tsan) __tsan_switch_to_fiber(to.fiber, 0);
-}
-
-void watch_detail::after_switch(WatchedStack& from, WatchedStack& to) noexcept {
-    // This is also where the bounds of a thread's own stack become known.
-    if (by_asan) __sanitizer_finish_switch_fiber(to.fake_stack, &from.bottom, &from.bytes);
 }
 
 unsigned announce_stack([[maybe_unused]] void* bottom, [[maybe_unused]] void* top) noexcept {

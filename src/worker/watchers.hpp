@@ -3,6 +3,15 @@
 
 #include <cstddef>
 
+// Null where there is no such sanitizer; their own headers would make these necessary for linking.
+extern "C" {
+__attribute__((weak)) void __sanitizer_start_switch_fiber(void** fake_stack, const void* bottom,
+                                                          std::size_t bytes);
+__attribute__((weak)) void __sanitizer_finish_switch_fiber(void* fake_stack, const void** bottom,
+                                                           std::size_t* bytes);
+__attribute__((weak)) void __tsan_switch_to_fiber(void* fiber, unsigned flags);
+}
+
 /// Tools that watch a program and follow its stacks: the address and the thread sanitizer, and
 /// valgrind. They are found when the program runs, so that a program can be built for one against
 /// an engine that was not.
@@ -30,20 +39,25 @@ void watch_fiber(WatchedStack& stack) noexcept;
 /// A fiber that never runs again.
 void forget_fiber(WatchedStack& stack) noexcept;
 namespace watch_detail {
-extern const bool by_sanitizer;
-void before_switch(WatchedStack& from, WatchedStack& to) noexcept;
-void after_switch(WatchedStack& from, WatchedStack& to) noexcept;
+extern const bool by_asan;
+extern const bool by_tsan;
 }  // namespace watch_detail
 
-/// The next thing on this thread is the jump from one stack to the other.
-inline void before_switch(WatchedStack& from, WatchedStack& to) noexcept {
-    if (watch_detail::by_sanitizer) [[unlikely]]
-        watch_detail::before_switch(from, to);
+/// The next thing on this thread is the jump from one stack to the other. Always inline: the thread
+/// sanitizer counts calls and returns per stack, and this one would return on another.
+[[gnu::always_inline]] inline void before_switch(WatchedStack& from, WatchedStack& to) noexcept {
+    if (watch_detail::by_asan) [[unlikely]] {
+        __sanitizer_start_switch_fiber(&from.fake_stack, to.bottom, to.bytes);
+    }
+    if (watch_detail::by_tsan) [[unlikely]]
+        __tsan_switch_to_fiber(to.fiber, 0);
 }
 /// The first thing after the jump, on the stack that was jumped to.
-inline void after_switch(WatchedStack& from, WatchedStack& to) noexcept {
-    if (watch_detail::by_sanitizer) [[unlikely]]
-        watch_detail::after_switch(from, to);
+[[gnu::always_inline]] inline void after_switch(WatchedStack& from, WatchedStack& to) noexcept {
+    // This is also where the bounds of a thread's own stack become known.
+    if (watch_detail::by_asan) [[unlikely]] {
+        __sanitizer_finish_switch_fiber(to.fake_stack, &from.bottom, &from.bytes);
+    }
 }
 
 /// Tells valgrind of a stack's memory; gives the number to retract it by.

@@ -10,6 +10,7 @@
 
 #include "base/check.hpp"
 #include "base/tsc.hpp"
+#include "worker/thread_state.hpp"
 
 namespace mobula::worker {
 namespace {
@@ -47,6 +48,7 @@ void Worker::run(const std::function<void()>& first) {
 
 /// What every fiber of the worker does.
 void Worker::live() {
+    thread_state::end_task();  // a fiber begins with what its maker had
     if (first_ != nullptr) {
         (*std::exchange(first_, nullptr))();
         after_task();
@@ -73,6 +75,7 @@ bool Worker::step() {
     if (Task* const task = next_task()) {
         tasks_run_.add(1);
         team_.delegate_.execute(*task);
+        thread_state::end_task();
         after_task();
         return true;
     }
@@ -145,7 +148,13 @@ void Worker::suspend() noexcept {
     const Allowance::Share share = std::exchange(share_, 0);
     if (share != 0) team_.leave_share(share);
     current_ = &other;
-    self.switch_to(other);
+    if (thread_state::followed()) [[unlikely]] {
+        const thread_state::Kept kept = thread_state::keep();
+        self.switch_to(other);
+        thread_state::put_back(kept);
+    } else {
+        self.switch_to(other);
+    }
     Team::frame() = self.frame;
     if (share != 0 && team_.allowance_.limited()) share_ = team_.allowance_.enter_anyway();
 }
