@@ -2,6 +2,7 @@
 #include "runtime/run_folder.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -59,6 +60,16 @@ std::string RunFolder::ending_of(Rank rank) const {
 
 std::optional<RunFolder::End> RunFolder::first_end() const {
     return exists() ? read_end("first_end") : std::nullopt;
+}
+
+bool RunFolder::somebody_ended_early() const {
+    if (!exists() || ::access((path_ + "/met").c_str(), F_OK) == 0) return false;
+    constexpr int looks = 50, between_looks_ms = 20;
+    for (int n = 0; n < looks; ++n) {
+        if (first_end()) return true;
+        ::poll(nullptr, 0, between_looks_ms);
+    }
+    return false;
 }
 
 bool RunFolder::take_word() const noexcept {

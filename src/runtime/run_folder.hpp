@@ -37,6 +37,9 @@ public:
     /// The rank that ended first, as far as their parents say.
     [[nodiscard]] std::optional<End> first_end() const;
 
+    /// Whether a rank has ended before the ranks have met; waits for a second to be told.
+    [[nodiscard]] bool somebody_ended_early() const;
+
     /// Whether the caller shall say why the job ends: true for the first of all ranks that asks,
     /// and always where there is no folder. Async-signal-safe.
     [[nodiscard]] bool take_word() const noexcept;

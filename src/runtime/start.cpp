@@ -213,6 +213,8 @@ int run(int argc, char** argv, int (*driver)(Job&)) {
         runtime::write_status(status_file, bad_input, error.what());
         return bad_input;
     } catch (const std::exception& error) {
+        // What MPI says of a rank that died while the ranks met names nobody; slurm/run does.
+        if (runtime::RunFolder(status_file).somebody_ended_early()) return failed;
         std::fprintf(stderr, "mobula: %s\n", error.what());
         runtime::write_status(status_file, failed, error.what());
         return failed;
