@@ -88,14 +88,25 @@ consteval bool member_carries_address() {
     }
 }
 
+/// In braces only where arrays have used up the members that are looked at.
+template <class T>
+consteval bool any_member_carries_address() {
+    constexpr std::size_t members = count_members<false, T>();
+    if constexpr (member_carries_address<false, T, members>()) {
+        return true;
+    } else if constexpr (members == members_max) {
+        return member_carries_address<true, T, count_members<true, T>()>();
+    } else {
+        return false;
+    }
+}
+
 template <class T>
 inline constexpr bool members_carry_address = false;
 template <class T>
     requires std::is_aggregate_v<T> && std::is_class_v<T> && std::is_trivially_copyable_v<T> &&
                  (!vouched<T>)
-inline constexpr bool members_carry_address<T> =
-    member_carries_address<false, T, count_members<false, T>()>() ||
-    member_carries_address<true, T, count_members<true, T>()>();
+inline constexpr bool members_carry_address<T> = any_member_carries_address<T>();
 
 template <class... P>
 consteval bool any_bytes_carry_address(List<P...>) {
