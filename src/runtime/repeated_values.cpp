@@ -14,7 +14,7 @@ namespace {
 /// nothing. The spread leaves out both ends, where a small argument that differs usually lies.
 constexpr std::size_t samples = 512;
 
-std::uint64_t mix(std::uint64_t hash, std::uint64_t word) noexcept {
+std::uint64_t mix_word(std::uint64_t hash, std::uint64_t word) noexcept {
     hash = (hash ^ word) * 0x9e3779b97f4a7c15U;
     return hash ^ (hash >> 29U);
 }
@@ -25,7 +25,7 @@ std::uint64_t sampled(std::uint64_t hash, const std::byte* data, std::size_t byt
     if (step < sizeof word) return hash;
     for (std::size_t i = 1; i <= samples; ++i) {
         std::memcpy(&word, data + i * step, sizeof word);
-        hash = mix(hash, word);
+        hash = mix_word(hash, word);
     }
     return hash;
 }
@@ -40,11 +40,11 @@ std::size_t RepeatedValues::bytes_sent(detail::Writer& arguments, bool blocks_tr
 }
 
 bool RepeatedValues::note(std::uint32_t function, std::size_t bytes, detail::Writer& arguments) {
-    std::uint64_t hash = mix(mix(samples, function), bytes);
+    std::uint64_t hash = mix_word(mix_word(samples, function), bytes);
     hash = sampled(hash, arguments.stream().data(), arguments.stream().size());
     // Copies of an Array share its block, so its place tells them apart.
     for (const detail::Buffer& block : arguments.attachments()) {
-        hash = mix(hash, reinterpret_cast<std::uintptr_t>(block.data()));
+        hash = mix_word(hash, reinterpret_cast<std::uintptr_t>(block.data()));
     }
     std::lock_guard guard(lock_);
     if (warned_.contains(function) || warned_.size() >= remembered_max) return false;
