@@ -264,6 +264,7 @@ void* Actors::prepare(Task& task) {
     if (task.info->actor == nullptr) {
         return task.info->method_of == target.info ? target.self : nullptr;
     }
+    engine_.resources.begin(*task.extra);
     Lock lock(lock_);
     if (target.dead) return nullptr;
     target.self =

@@ -262,7 +262,6 @@ void Engine::execute(Task& task) noexcept {
     }
     worker::Frame frame;
     const bool started = !failure;
-    if (task.extra != nullptr && task.extra->holds) resources.begin(*task.extra);
     if (started) run_user_code(task, frame, failure);
 
     const bool actor_task = task.instance != nullptr;

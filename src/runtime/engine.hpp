@@ -77,6 +77,7 @@ public:
     /// It runs on this rank: brings its inputs here, then queues it.
     void run_here(Task& task);
     void enqueue(Task& task);
+    void begin(Task& task) noexcept override { resources.begin(*task.extra); }
     void execute(Task& task) noexcept override;
     /// Its results are all there, or have failed: frees it.
     void retire(Task& task) noexcept;

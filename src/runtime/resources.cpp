@@ -240,7 +240,7 @@ void ResourceGate::keep_from_usual(std::int64_t cpus) {
 
 void ResourceGate::begin(graph::TaskExtra& extra) {
     std::lock_guard guard(mutex_);
-    if (std::exchange(extra.begun, true)) return;
+    if (!extra.holds || std::exchange(extra.begun, true)) return;
     keep_from_usual(Amounts::of(extra.options).cpus());
 }
 

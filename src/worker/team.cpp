@@ -68,8 +68,15 @@ void Team::stop() noexcept {
 }
 
 void Team::push(Task& task) {
-    ReadyQueue& queue = queue_of(task);
-    if (&queue == &granted_) attention_.fetch_add(attend_granted);
+    if (task.bound || task.foreign) return push_fixed(task);
+    ready_.push(task);
+    if (asleep_.load(std::memory_order_relaxed) != 0) wake_for(ready_);
+}
+
+void Team::push_fixed(Task& task) {
+    const bool granted = !task.here && task.extra != nullptr && task.extra->demands;
+    ReadyQueue& queue = task.here ? calls_ : granted ? granted_ : fixed_;
+    if (granted) attention_.fetch_add(attend_granted);
     queue.push(task);
     if (asleep_.load(std::memory_order_relaxed) != 0) wake_for(queue);
 }

@@ -27,6 +27,8 @@ class Delegate {
 public:
     /// Runs the task on the calling worker; owns it from then on.
     virtual void execute(Task& task) noexcept = 0;
+    /// The task, which was granted what it demands, is the next to be executed.
+    virtual void begin(Task& task) noexcept { static_cast<void>(task); }
     /// Drives the network once; whether anything happened. Any thread.
     virtual bool poll() noexcept = 0;
     /// Hands started batches to the network. Any thread.
@@ -170,11 +172,7 @@ public:
 
 private:
     friend class Worker;
-    [[nodiscard]] ReadyQueue& queue_of(const Task& task) noexcept {
-        if (!task.bound && !task.foreign) return ready_;
-        if (task.here) return calls_;
-        return task.extra != nullptr && task.extra->demands ? granted_ : fixed_;
-    }
+    void push_fixed(Task& task);
     [[nodiscard]] Task* pop_granted() noexcept;
     [[nodiscard]] std::size_t usual_backlog() const noexcept {
         return free_backlog() + fixed_.size();

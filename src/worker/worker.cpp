@@ -85,7 +85,6 @@ bool Worker::step() {
 bool Worker::go_on_with_resumed() {
     Fiber* const resumed = next_resumed();
     if (resumed == nullptr) return false;
-    if (share_ != 0) leave_share();
     suspended_.store(suspended() - 1, std::memory_order_relaxed);
     leave_for(*resumed);
     return true;
@@ -93,6 +92,7 @@ bool Worker::go_on_with_resumed() {
 
 /// This fiber has no task: it may be used for the loop again, or goes on here later.
 void Worker::leave_for(Fiber& other) {
+    if (share_ != 0) leave_share();
     Fiber& self = *current_;
     spare_.push_back(&self);
     if (spare_.size() > warm_stacks) spare_[spare_.size() - 1 - warm_stacks]->trim();
@@ -276,7 +276,7 @@ Task* Worker::next_with_care(Allowance::Share kept) noexcept {
     const Level others = std::max({team_.calls_.best(), team_.fixed_.best(), team_.ready_.best()});
     granted_first_ = granted == others ? !granted_first_ : granted > others;
     if (granted != nothing && granted_first_) {
-        if (Task* const task = team_.pop_granted()) return task;
+        if (Task* const task = next_granted()) return task;
     }
     const bool limited = team_.allowance_.limited();
     const Allowance::Share share = !limited || kept != 0 ? kept : team_.allowance_.enter();
@@ -289,7 +289,13 @@ Task* Worker::next_with_care(Allowance::Share kept) noexcept {
     } else if (Task* const call = team_.calls_.pop()) {
         return call;
     }
-    return team_.pop_granted();
+    return next_granted();
+}
+
+Task* Worker::next_granted() noexcept {
+    Task* const task = team_.pop_granted();
+    if (task != nullptr) team_.delegate_.begin(*task);
+    return task;
 }
 
 void Worker::leave_share() noexcept { team_.leave_share(std::exchange(share_, 0)); }

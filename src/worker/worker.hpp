@@ -76,6 +76,7 @@ private:
     [[nodiscard]] Task* next_task() noexcept;
     [[nodiscard]] Task* next_with_care() noexcept;
     [[nodiscard]] Task* next_with_care(Allowance::Share kept) noexcept;
+    [[nodiscard]] Task* next_granted() noexcept;
     [[nodiscard]] Task* next_usual() noexcept;
     void leave_share() noexcept;
     [[nodiscard]] Task* next_shared() noexcept;
