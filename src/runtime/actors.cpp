@@ -283,18 +283,23 @@ void Actors::on_dead(RecordReader& reader) {
 void Actors::list_lines(std::vector<Waiting>& all) {
     const Rank self = engine_.self();
     const Time now = Clock::now();
+    std::size_t listed = 0;
     std::lock_guard guard(lines_mutex_);
     for (const auto& [key, line] : lines_) {
         Task* const first = line.calls.first();
+        if (first == nullptr) continue;
+        const TaskMark of_first(*first, self);
         for (Task* task = first; task != nullptr; task = task->next) {
             if (task->phase.load() == Task::Phase::over) continue;
+            if (++listed > listed_max) return;
             Waiting& one = all.emplace_back();
-            one.key = waiting_key(*task, self);
-            one.name = graph::name_of(*task);
+            const TaskMark mark(*task, self);
+            one.key = mark.key();
+            one.name = mark.name();
             one.rank = static_cast<unsigned>(index(self));
             one.seconds = std::chrono::duration<double>(now - line.since).count();
             one.state = "queued behind calls of its caller";
-            one.targets.push_back({waiting_key(*first, self), graph::name_of(*first)});
+            one.targets.push_back({of_first.key(), of_first.name()});
             if (task != first) continue;
             one.state = "waits";
             one.targets = targets_of(*task);

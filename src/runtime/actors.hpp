@@ -14,6 +14,7 @@
 #include "base/spinlock.hpp"
 #include "graph/task_list.hpp"
 #include "runtime/stall.hpp"
+#include "runtime/task_mark.hpp"
 #include "wire/record.hpp"
 
 namespace mobula::runtime {
@@ -94,11 +95,17 @@ public:
     /// A number that stands for the actor as a caller of others.
     [[nodiscard]] static std::uint64_t caller_of(const Task& task) noexcept;
     [[nodiscard]] static const std::vector<unsigned>* gpus_of(const Task& task) noexcept;
+<<<<<<< HEAD
     /// The CPUs that a method or constructor has: those of its actor.
     [[nodiscard]] static double cpus_of(const Task& task) noexcept;
     /// For people: a task's name, with the actor's where it is one's that has a name. Of tasks that
     /// are on the rank where they run.
     [[nodiscard]] static std::string title_of(const Task& task);
+=======
+    /// With the actor's name, where it is one's that has a name. Of tasks that are on the rank
+    /// where they run.
+    [[nodiscard]] static TaskMark mark_of(const Task& task, Rank self) noexcept;
+>>>>>>> b7e4d2c (waits, actors: copy under spinlocks what waits, and describe it after)
 
 private:
     /// A call in a mailbox.
@@ -162,9 +169,21 @@ private:
     void arrive_here(Task& task);
     void pump(Instance& instance, Lock& lock);
     bool settle_cpus(Instance& instance);
+    /// What list() copies of a call in a mailbox, and where the calls that it waits for are.
+    struct CallMark {
+        TaskMark task;
+        Time since{};
+        enum class Why : std::uint8_t { bytes, constructor, others } why = Why::others;
+        std::size_t behind = 0, count = 0;
+    };
+    struct Snapshot {
+        std::vector<CallMark> calls;
+        std::vector<TaskMark> behind;
+    };
     void list_lines(std::vector<Waiting>& all);
     [[nodiscard]] std::vector<Waiting::Target> targets_of(Task& task);
-    void list_call(const Instance& target, const Queued& queued, std::vector<Waiting>& all) const;
+    [[nodiscard]] Snapshot copy_mailboxes();
+    void copy(const Instance& target, Snapshot& all) const;
     void end(const ObjectId& id);
     bool kill_here(const ObjectId& id, const std::string& reason);
     void ask_owner(const ObjectId& id);

@@ -405,6 +405,7 @@ const std::vector<unsigned>* Actors::gpus_of(const Task& task) noexcept {
     return target->held ? &target->held->gpus : nullptr;
 }
 
+<<<<<<< HEAD
 double Actors::cpus_of(const Task& task) noexcept {
     const auto* const target = static_cast<const Instance*>(task.instance);
     return target->held ? target->held->options.cpus : 0;
@@ -416,42 +417,87 @@ std::string Actors::title_of(const Task& task) {
         const bool named = task.extra != nullptr && !task.extra->options.name.empty();
         return named ? "actor " + name : name;
     }
+=======
+TaskMark Actors::mark_of(const Task& task, Rank self) noexcept {
+    TaskMark mark(task, self);
+>>>>>>> b7e4d2c (waits, actors: copy under spinlocks what waits, and describe it after)
     const auto* const target = static_cast<const Instance*>(task.instance);
-    return target == nullptr || target->name.empty() ? name : name + " of actor " + target->name;
+    if (task.info->actor == nullptr && target != nullptr) mark.set_actor(target->name);
+    return mark;
 }
 
-/// Why a call has not begun. The lock is held.
-void Actors::list_call(const Instance& target, const Queued& queued,
-                       std::vector<Waiting>& all) const {
+/// Why the actor's calls have not begun. The lock is held; all that has room was reserved before.
+void Actors::copy(const Instance& target, Snapshot& all) const {
     const Rank self = engine_.self();
-    Waiting& one = all.emplace_back();
-    one.key = waiting_key(*queued.task, self);
-    one.name = title_of(*queued.task);
-    one.rank = static_cast<unsigned>(index(self));
-    one.seconds = std::chrono::duration<double>(Clock::now() - queued.since).count();
+    const std::size_t behind = all.behind.size();
     const auto add = [&](const Task& task) {
-        one.targets.push_back({waiting_key(task, self), title_of(task)});
+        if (all.behind.size() < all.behind.capacity()) all.behind.push_back(mark_of(task, self));
     };
-    if (!queued.task->here) {
-        one.state = "waits for the bytes of its arguments";
-    } else if (!target.constructed) {
-        one.state = "has an actor that has not begun, and waits";
-        if (target.constructor != nullptr) {
-            add(*target.constructor);
-        } else {
-            one.targets.push_back({{}, "a constructor that has not come"});
-        }
-    } else {
-        one.state = "queued behind other calls";
+    if (target.constructed) {
         for (const Task* running : target.under_way) add(*running);
+    } else if (target.constructor != nullptr) {
+        add(*target.constructor);
+    }
+    for (const Queued& queued : target.mailbox) {
+        if (all.calls.size() == all.calls.capacity()) return;
+        CallMark& call = all.calls.emplace_back();
+        call.task = mark_of(*queued.task, self);
+        call.since = queued.since;
+        call.behind = behind;
+        call.count = all.behind.size() - behind;
+        call.why = !queued.task->here    ? CallMark::Why::bytes
+                   : !target.constructed ? CallMark::Why::constructor
+                                         : CallMark::Why::others;
     }
 }
 
-void Actors::list(std::vector<Waiting>& all) {
-    list_lines(all);
+/// Counts under the lock, makes room without it and copies under it: what has come in between and
+/// has no room is left out.
+Actors::Snapshot Actors::copy_mailboxes() {
+    Snapshot all;
+    std::size_t calls = 0, behind = 0;
+    {
+        Lock lock(lock_);
+        for (const auto& [id, target] : instances_) {
+            if (calls >= listed_max) break;
+            if (target->mailbox.empty()) continue;
+            calls += target->mailbox.size();
+            behind += target->under_way.size() + 1;
+        }
+    }
+    all.calls.reserve(std::min(calls, listed_max));
+    all.behind.reserve(std::min(behind, listed_max));
     Lock lock(lock_);
     for (const auto& [id, target] : instances_) {
-        for (const Queued& queued : target->mailbox) list_call(*target, queued, all);
+        if (all.calls.size() == all.calls.capacity()) break;
+        if (!target->mailbox.empty()) copy(*target, all);
+    }
+    return all;
+}
+
+void Actors::list(std::vector<Waiting>& list) {
+    list_lines(list);
+    const Snapshot all = copy_mailboxes();
+    const Time now = Clock::now();
+    for (const CallMark& call : all.calls) {
+        Waiting& one = list.emplace_back();
+        one.key = call.task.key();
+        one.name = call.task.title();
+        one.rank = static_cast<unsigned>(index(engine_.self()));
+        one.seconds = std::chrono::duration<double>(now - call.since).count();
+        if (call.why == CallMark::Why::bytes) {
+            one.state = "waits for the bytes of its arguments";
+            continue;
+        }
+        const bool constructs = call.why == CallMark::Why::constructor;
+        one.state =
+            constructs ? "has an actor that has not begun, and waits" : "queued behind other calls";
+        for (std::size_t i = call.behind; i < call.behind + call.count; ++i) {
+            one.targets.push_back({all.behind[i].key(), all.behind[i].title()});
+        }
+        if (constructs && call.count == 0) {
+            one.targets.push_back({{}, "a constructor that has not come"});
+        }
     }
 }
 

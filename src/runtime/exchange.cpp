@@ -6,6 +6,7 @@
 #include "base/check.hpp"
 #include "graph/task.hpp"
 #include "runtime/stall_watch.hpp"
+#include "runtime/task_mark.hpp"
 
 namespace mobula::runtime {
 
@@ -381,16 +382,18 @@ Exchange::Sums Exchange::sums() {
 }
 
 Waiting::Target Exchange::target_of(Object& object) {
+    std::optional<TaskMark> maker;
     {
         std::lock_guard guard(object.lock);
-        if (object.producer != nullptr) {
-            return {waiting_key(*object.producer, network_.self()),
-                    graph::name_of(*object.producer)};
-        }
+        if (object.producer != nullptr) maker.emplace(*object.producer, network_.self());
     }
-    Lock lock(mutex_);
-    if (object.shared == nullptr) return {{}, "an object"};
-    const ObjectId id = object.shared.load()->id;
+    if (maker) return {maker->key(), maker->name()};
+    ObjectId id{};
+    {
+        Lock lock(mutex_);
+        if (object.shared == nullptr) return {{}, "an object"};
+        id = object.shared.load()->id;
+    }
     return {waiting_key(id), "an object of rank " + std::to_string(index(id.owner))};
 }
 

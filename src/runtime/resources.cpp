@@ -394,7 +394,8 @@ bool has_what_lacks(const Amounts& demand, const Amounts& free, const Amounts& h
 
 Waiting::Target target_of(const graph::TaskExtra& holder, Rank self) {
     if (holder.holder != nullptr) {
-        return {waiting_key(*holder.holder, self), Actors::title_of(*holder.holder)};
+        const TaskMark mark = Actors::mark_of(*holder.holder, self);
+        return {mark.key(), mark.title()};
     }
     const std::string& name = holder.options.name;
     return {{}, "actor " + (name.empty() ? holder.function->name() : name)};
@@ -438,8 +439,9 @@ void ResourceGate::list(std::vector<Waiting>& all) const {
     std::lock_guard guard(mutex_);
     for (const Waiter& waiter : waiting_) {
         Waiting& one = all.emplace_back();
-        one.key = waiting_key(*waiter.task, engine_.self());
-        one.name = Actors::title_of(*waiter.task);
+        const TaskMark mark = Actors::mark_of(*waiter.task, engine_.self());
+        one.key = mark.key();
+        one.name = mark.title();
         one.seconds = std::chrono::duration<double>(now - waiter.since).count();
         const TaskOptions& options = waiter.task->extra->options;
         explain_locked(options, Amounts::of(options), one);

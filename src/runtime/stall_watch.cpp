@@ -19,16 +19,6 @@ constexpr std::size_t waits_record_bytes_max = std::size_t{1} << 20U;
 
 }  // namespace
 
-std::string waiting_key(const detail::Task& task, Rank self) {
-    const bool sent = task.phase.load() == Task::Phase::sent;
-    if (!sent && !task.foreign) {
-        return std::to_string(index(self)) + "@" +
-               std::to_string(reinterpret_cast<std::uintptr_t>(&task));
-    }
-    return std::to_string(index(task.foreign ? task.where : self)) + ":" +
-           std::to_string(task.key.slot) + ":" + std::to_string(task.key.generation);
-}
-
 std::string waiting_key(const ObjectId& id) {
     return "object " + std::to_string(index(id.owner)) + ":" + std::to_string(id.serial);
 }

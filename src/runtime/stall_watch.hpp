@@ -43,10 +43,8 @@ private:
     std::vector<Waiting> all_;
 };
 
-/// The name of a task in the graph of who waits for whom: the same on its owner's rank and on the
-/// rank that runs it.
-[[nodiscard]] std::string waiting_key(const detail::Task& task, Rank self);
-/// The same of an object that another rank owns, or that other ranks wait for.
+/// The name in the graph of who waits for whom of an object that another rank owns, or that other
+/// ranks wait for.
 [[nodiscard]] std::string waiting_key(const ObjectId& id);
 
 }  // namespace mobula::runtime

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/waits.hpp"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -165,31 +166,71 @@ void Waits::end() {
     }
 }
 
-std::vector<Waiting> Waits::list() {
-    const Time now = Clock::now();
-    const Rank self = engine_.self();
-    std::lock_guard guard(lock_);
-    std::vector<Waiting> waiting;
-    for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
-        Waiting& one = waiting.emplace_back();
-        const Task* const task = entry->frame != nullptr ? entry->frame->task : nullptr;
-        one.key =
-            task != nullptr ? waiting_key(*task, self) : "driver " + std::to_string(index(self));
-        one.name = task != nullptr           ? Actors::title_of(*task)
-                   : entry->frame != nullptr ? "driver"
-                                             : "a thread of the user's";
-        one.rank = static_cast<unsigned>(index(self));
-        one.state = "waits";
-        one.seconds = std::chrono::duration<double>(now - entry->since).count();
-        one.any = entry->gathering->target() < entry->objects.size();
-        for (detail::Cell* cell : entry->objects) {
-            Object& object = Object::of(*cell);
-            if (graph::is_done(graph::state_of(object))) continue;
-            const std::optional<Waiting::Target> group = engine_.groups.target_of(object);
-            one.targets.push_back(group ? *group : engine_.exchange.target_of(object));
-            if (one.targets.size() == listed_targets_max) break;
+/// Counts under the lock, makes room without it and copies under it: what has come in between and
+/// has no room is left out.
+Waits::Snapshot Waits::copy() {
+    Snapshot all;
+    const auto each = [&](auto&& visit) {
+        std::lock_guard guard(lock_);
+        for (Entry* entry = first_; entry != nullptr; entry = entry->next) {
+            if (!visit(*entry, std::min(entry->objects.size(), listed_targets_max))) return;
         }
+    };
+    std::size_t entries = 0, objects = 0;
+    each([&](const Entry&, std::size_t count) {
+        objects += count;
+        return ++entries < listed_max;
+    });
+    all.entries.reserve(entries);
+    all.objects.reserve(objects);
+    each([&](const Entry& entry, std::size_t count) {
+        if (all.entries.size() == entries || all.objects.size() + count > objects) return false;
+        Mark& mark = all.entries.emplace_back();
+        const Task* const task = entry.frame != nullptr ? entry.frame->task : nullptr;
+        if (task != nullptr) mark.task = Actors::mark_of(*task, engine_.self());
+        mark.kind = task != nullptr          ? Mark::Kind::task
+                    : entry.frame != nullptr ? Mark::Kind::driver
+                                             : Mark::Kind::thread;
+        mark.any = entry.gathering->target() < entry.objects.size();
+        mark.since = entry.since;
+        mark.objects = all.objects.size();
+        for (detail::Cell* cell : entry.objects) {
+            if (mark.count == count) break;
+            if (graph::is_done(graph::state_of(Object::of(*cell)))) continue;
+            all.objects.push_back(detail::CellPtr::share(*cell));
+            ++mark.count;
+        }
+        return true;
+    });
+    return all;
+}
+
+Waiting Waits::describe(const Mark& mark, const Snapshot& all, Time now) {
+    const unsigned self = static_cast<unsigned>(index(engine_.self()));
+    Waiting one;
+    one.key = "driver " + std::to_string(self);
+    one.name = mark.kind == Mark::Kind::driver ? "driver" : "a thread of the user's";
+    if (mark.kind == Mark::Kind::task) {
+        one.key = mark.task.key();
+        one.name = mark.task.title();
     }
+    one.rank = self;
+    one.state = "waits";
+    one.seconds = std::chrono::duration<double>(now - mark.since).count();
+    one.any = mark.any;
+    for (std::size_t i = mark.objects; i < mark.objects + mark.count; ++i) {
+        Object& object = Object::of(*all.objects[i]);
+        const std::optional<Waiting::Target> group = engine_.groups.target_of(object);
+        one.targets.push_back(group ? *group : engine_.exchange.target_of(object));
+    }
+    return one;
+}
+
+std::vector<Waiting> Waits::list() {
+    const Snapshot all = copy();
+    const Time now = Clock::now();
+    std::vector<Waiting> waiting;
+    for (const Mark& mark : all.entries) waiting.push_back(describe(mark, all, now));
     return waiting;
 }
 

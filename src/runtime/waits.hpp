@@ -15,6 +15,7 @@
 #include "graph/task.hpp"
 #include "runtime/gathering.hpp"
 #include "runtime/stall.hpp"
+#include "runtime/task_mark.hpp"
 
 namespace mobula::runtime {
 
@@ -59,6 +60,21 @@ private:
         std::span<detail::Cell* const> objects;
         Time since;
     };
+
+    /// What list() copies of an entry, and where the objects that it waits for are in the copy.
+    struct Mark {
+        TaskMark task;
+        enum class Kind : std::uint8_t { task, driver, thread } kind = Kind::thread;
+        bool any = false;
+        Time since{};
+        std::size_t objects = 0, count = 0;
+    };
+    struct Snapshot {
+        std::vector<Mark> entries;
+        std::vector<detail::CellPtr> objects;
+    };
+    [[nodiscard]] Snapshot copy();
+    [[nodiscard]] Waiting describe(const Mark& mark, const Snapshot& all, Time now);
 
     Engine& engine_;
     Spinlock lock_;
