@@ -448,14 +448,16 @@ void ResourceGate::list(std::vector<Waiting>& all) const {
     }
     if (engine_.team.workers_for_usual() != 0) return;
     // No CPU is left for the usual tasks.
-    const std::size_t first = all.size();
+    std::vector<TaskMark> usual;
+    usual.reserve(listed_usual_max);  // the queues are locked while they are looked through
     engine_.team.list_usual(listed_usual_max, [&](const Task& task) {
-        Waiting& one = all.emplace_back();
-        one.key = waiting_key(task, engine_.self());
-        one.name = Actors::title_of(task);
+        if (usual.size() < listed_usual_max) usual.push_back(Actors::mark_of(task, engine_.self()));
     });
-    for (std::size_t i = first; i < all.size(); ++i) {
-        explain_locked({}, Amounts::of_cpus(Amounts::one), all[i]);
+    for (const TaskMark& mark : usual) {
+        Waiting& one = all.emplace_back();
+        one.key = mark.key();
+        one.name = mark.title();
+        explain_locked({}, Amounts::of_cpus(Amounts::one), one);
     }
 }
 
