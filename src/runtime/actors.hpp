@@ -95,17 +95,11 @@ public:
     /// A number that stands for the actor as a caller of others.
     [[nodiscard]] static std::uint64_t caller_of(const Task& task) noexcept;
     [[nodiscard]] static const std::vector<unsigned>* gpus_of(const Task& task) noexcept;
-<<<<<<< HEAD
     /// The CPUs that a method or constructor has: those of its actor.
     [[nodiscard]] static double cpus_of(const Task& task) noexcept;
-    /// For people: a task's name, with the actor's where it is one's that has a name. Of tasks that
-    /// are on the rank where they run.
-    [[nodiscard]] static std::string title_of(const Task& task);
-=======
     /// With the actor's name, where it is one's that has a name. Of tasks that are on the rank
     /// where they run.
     [[nodiscard]] static TaskMark mark_of(const Task& task, Rank self) noexcept;
->>>>>>> b7e4d2c (waits, actors: copy under spinlocks what waits, and describe it after)
 
 private:
     /// A call in a mailbox.
