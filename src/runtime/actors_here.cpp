@@ -405,22 +405,13 @@ const std::vector<unsigned>* Actors::gpus_of(const Task& task) noexcept {
     return target->held ? &target->held->gpus : nullptr;
 }
 
-<<<<<<< HEAD
 double Actors::cpus_of(const Task& task) noexcept {
     const auto* const target = static_cast<const Instance*>(task.instance);
     return target->held ? target->held->options.cpus : 0;
 }
 
-std::string Actors::title_of(const Task& task) {
-    const std::string name = graph::name_of(task);
-    if (task.info->actor != nullptr) {
-        const bool named = task.extra != nullptr && !task.extra->options.name.empty();
-        return named ? "actor " + name : name;
-    }
-=======
 TaskMark Actors::mark_of(const Task& task, Rank self) noexcept {
     TaskMark mark(task, self);
->>>>>>> b7e4d2c (waits, actors: copy under spinlocks what waits, and describe it after)
     const auto* const target = static_cast<const Instance*>(task.instance);
     if (task.info->actor == nullptr && target != nullptr) mark.set_actor(target->name);
     return mark;
