@@ -39,6 +39,6 @@ overflows = [('driver', 'array', 'the driver'), ('task', 'deep', 'task'),
 for place, how, name in overflows if ranks == '2' else overflows[:1]:
     code, output = run(how, place, str(600 if how == 'deep' else 20 * 1024), stack_kib=512)
     expect(code != 0, f'what is too large fits into 512 KiB at {place}', output)
-    expect(re.search(rf'mobula: signal \d+ \([^)]*\): the stack of (\S+::)?{name} is full, '
+    expect(re.search(rf'signal \d+ \([^)]*\): the stack of (\S+::)?{name} is full, '
                      r'512 KiB; MOBULA_STACK_BYTES', output),
            f'nothing is said of the full stack at {place}', output)
