@@ -101,7 +101,9 @@ Cluster::Cluster(std::unique_ptr<native::MpiSession> mpi, const Settings& settin
       transport_(make_ucx_transport(settings, mpi_->ranks(),
                                     ranks_on_node_of(mpi_->self(), mpi_->nodes()),
                                     are_together(*mpi_))),
-      peer_arenas_(mpi_->ranks()) {
+      peer_arenas_(mpi_->ranks()),
+      peer_beats_(mpi_->ranks()),
+      heartbeat_(settings.heartbeat) {
     const std::string host = host_name();
     Bytes mine;
     append_field(mine, transport_->address());
@@ -111,6 +113,8 @@ Cluster::Cluster(std::unique_ptr<native::MpiSession> mpi, const Settings& settin
     // The first rank's counts.
     const Token token = make_token();
     append_field(mine, std::as_bytes(std::span(token)));
+    if (ranks_on_node_of(mpi_->self(), mpi_->nodes()) > 1) beat_ = std::make_unique<SharedBeat>();
+    append_field(mine, beat_ ? beat_->ticket() : Bytes());
     const Incarnation incarnation = make_incarnation();
     append_field(mine, std::as_bytes(std::span(&incarnation, 1)));
     const auto said = mpi_->allgather(mine);
@@ -118,6 +122,7 @@ Cluster::Cluster(std::unique_ptr<native::MpiSession> mpi, const Settings& settin
     meeting_.self = mpi_->self();
     meeting_.nodes = mpi_->nodes();
     meeting_.mapped.resize(said.size());
+    meeting_.beats.resize(said.size());
     const bool may_map = settings.force_verb.empty() || settings.force_verb == "map";
     for (std::size_t r = 0; r < said.size(); ++r) {
         std::span<const std::byte> rest(said[r]);
@@ -128,8 +133,12 @@ Cluster::Cluster(std::unique_ptr<native::MpiSession> mpi, const Settings& settin
         hellos_.push_back(take_field(rest, r));
         const auto offered = value_of<Token>(take_field(rest, r), r);
         if (r == 0) meeting_.token = offered;
+        const Bytes beat = take_field(rest, r);
         meeting_.incarnations.push_back(value_of<Incarnation>(take_field(rest, r), r));
-        if (r == index(self()) || !may_map || nodes()[r] != nodes()[index(self())]) continue;
+        if (r == index(self()) || nodes()[r] != nodes()[index(self())]) continue;
+        peer_beats_[r] = SharedBeat::Watched::open(beat);
+        meeting_.beats[r] = peer_beats_[r].get();
+        if (!may_map) continue;
         peer_arenas_[r] = store::PeerArena::open(ticket);
         meeting_.mapped[r] = peer_arenas_[r] != nullptr;
     }
@@ -149,6 +158,7 @@ Cluster::~Cluster() = default;
 
 void Cluster::start(Delegate& delegate, std::chrono::milliseconds dead_after) {
     meeting_.declared_dead_after = dead_after;
+    if (beat_) beat_->start(heartbeat_);
     transport_->start(meeting_, {arena_->base(), arena_->bytes()}, delegate);
 }
 

@@ -84,6 +84,9 @@ private:
     std::vector<std::vector<std::byte>> hellos_;
     std::vector<std::string> hosts_;
     std::vector<std::unique_ptr<store::PeerArena>> peer_arenas_;
+    std::unique_ptr<SharedBeat> beat_;  ///< of a rank that is not alone on its node
+    std::vector<std::unique_ptr<SharedBeat::Watched>> peer_beats_;
+    Duration heartbeat_{};
 };
 
 /// Starts MPI, makes arena and transport, and exchanges with all ranks what is needed to talk.

@@ -12,6 +12,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "transport/seal.hpp"
+#include "transport/shared_beat.hpp"
 
 namespace mobula::transport {
 
@@ -156,6 +157,8 @@ struct Meeting {
     std::vector<Incarnation> incarnations;          ///< per rank
     Token token{};                                  ///< the job's, the same on all its ranks
     std::vector<bool> mapped;  ///< per rank: its arena is mapped here, so its verb is `map`
+    std::vector<SharedBeat::Watched*>
+        beats;  ///< per rank: null where it is not of this node; or none
     std::chrono::milliseconds declared_dead_after{0};  ///< 0: by the settings
 };
 

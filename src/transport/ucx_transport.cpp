@@ -117,6 +117,7 @@ void UcxTransportImpl::start(const Meeting& meeting, ArenaView arena, Delegate& 
     std::vector<std::vector<std::byte>> beats;
     for (auto& address : records.addresses) beats.push_back(split(address));
     net_.meet(records);
+    beats_ = meeting.beats;
     bulk_.start(arena, ranks_);
     const Verb between_nodes = UcxNet::has_rdma(net_.context()) ? Verb::get : Verb::push;
     for (std::size_t r = 0; r < ranks_; ++r) {
@@ -273,6 +274,7 @@ void UcxTransportImpl::tick(Time now) {
 void UcxTransportImpl::do_tick(Time now) {
     if (leaving_) return;
     if (pulse_) hear_pulses();
+    hear_shared_beats();
     const auto round = membership_->tick(now);
     if (pulse_) pulse_->beat_to(membership_->neighbours());
     for (const auto& death : round.deaths) bury(death.rank, death.reason, true);
@@ -281,10 +283,21 @@ void UcxTransportImpl::do_tick(Time now) {
 }
 
 void UcxTransportImpl::hear_pulses() {
-    pulse_->collect([this](Rank rank) {
-        const auto verdict = membership_->hears(rank, membership_->incarnation(rank));
-        if (verdict == Membership::Verdict::fence) fence(rank);
-    });
+    pulse_->collect([this](Rank rank) { hear(rank); });
+}
+
+void UcxTransportImpl::hear_shared_beats() {
+    if (beats_.empty()) return;
+    for (const Rank rank : membership_->neighbours()) {
+        SharedBeat::Watched* const beat = beats_[index(rank)];
+        if (beat != nullptr && beat->beaten()) hear(rank);
+    }
+}
+
+/// A sign of life that is no message.
+void UcxTransportImpl::hear(Rank rank) {
+    const auto verdict = membership_->hears(rank, membership_->incarnation(rank));
+    if (verdict == Membership::Verdict::fence) fence(rank);
 }
 
 void UcxTransportImpl::lose(Rank peer, const std::string& reason, bool reachable) {

@@ -103,6 +103,8 @@ private:
     [[nodiscard]] bool may_sleep();
     void do_tick(Time now);
     void hear_pulses();
+    void hear_shared_beats();
+    void hear(Rank rank);
     void lose(Rank peer, const std::string& reason, bool reachable);
     void bury(Rank peer, const std::string& reason, bool reachable);
     void take_leave_of(Rank peer);
@@ -120,7 +122,8 @@ private:
 
     Outbox outbox_;
     UcxNet net_;
-    std::unique_ptr<Pulse> pulse_;  ///< where beats could be long on their way otherwise
+    std::unique_ptr<Pulse> pulse_;             ///< where beats could be long on their way otherwise
+    std::vector<SharedBeat::Watched*> beats_;  ///< per rank, of this node; or none
     UcxBulk bulk_;
     Sleeper sleeper_;
     Turn turn_;
