@@ -126,7 +126,7 @@ TEST_F(Forged, reference_to_a_kept_copy) {
 
 TEST_F(Forged, name_of_an_earlier_start) {
     ObjectId id = theirs;
-    --reinterpret_cast<std::uint32_t&>(id.incarnation);
+    id.incarnation = Incarnation{static_cast<std::uint32_t>(index(id.incarnation)) - 1};
     RecordWriter record(Kind::found);
     record.put(std::uint64_t{1}).put(std::uint8_t{1}).put(id).put(std::uint8_t{0});
     refuses(record, "a record names an object of an earlier start of its rank");
@@ -221,11 +221,9 @@ TEST_F(Forged, call_of_a_method_as_a_task) {
 }
 
 TEST_F(Forged, call_of_a_function_as_a_method) {
-    Record call(1, static_cast<std::byte>(Kind::call));
-    const auto* const id = reinterpret_cast<const std::byte*>(&theirs);
-    call.insert(call.end(), id, id + sizeof theirs);
     const Record task = stage.task<twice>(1);
-    call.insert(call.end(), task.begin() + 1, task.end());
+    RecordWriter call(Kind::call);
+    call.put(theirs).bytes(task.data() + 1, task.size() - 1);
     refuses(call, "a record calls a function as what it is not");
 }
 

@@ -47,7 +47,7 @@ TEST(gathering, ends_in_every_order_of_events) {
                 arrived += event == Event::arrive ? 1 : 0;
                 EXPECT_EQ(gathering.arrived(), arrived);
             }
-            gathering.sleep();  // was woken, so it does not wait
+            gathering.sleep({});  // was woken, so it does not wait
             EXPECT_TRUE(gathering.was(Gathering::timed_out));
             EXPECT_TRUE(gathering.was(Gathering::cancelled));
             EXPECT_FALSE(gathering.was(Gathering::job_ends));
@@ -74,12 +74,12 @@ TEST(gathering, is_woken_once_when_threads_race) {
                     left.fetch_sub(1);
                 });
             }
-            gathering.sleep();
+            gathering.sleep({});
             for (std::thread& thread : threads) thread.join();
             // One wake-up too many would end this sleep before its only arrival.
             Gathering next(running.team, 1);
             running.team.push(worker::make_job([&next] { next.arrive(); }));
-            next.sleep();
+            next.sleep({});
             if (next.arrived() != 1) early.fetch_add(1);
         }
         done.release();
