@@ -110,6 +110,7 @@ private:
     struct Instance {
         ObjectId id{};
         const detail::ActorInfo* info = nullptr;
+        const detail::FunctionInfo* made_by = nullptr;  ///< its constructor, once that came
         void* self = nullptr;
         std::uint64_t caller = 0;
         unsigned max_concurrency = 1;
@@ -163,6 +164,7 @@ private:
     void arrive_here(Task& task);
     void pump(Instance& instance, Lock& lock);
     bool settle_cpus(Instance& instance);
+    [[nodiscard]] static std::string title_of(const Instance& instance);
     /// What list() copies of a call in a mailbox, and where the calls that it waits for are.
     struct CallMark {
         TaskMark task;

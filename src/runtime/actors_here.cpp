@@ -67,9 +67,18 @@ void Actors::drain() noexcept {
         while (Task* const call = line.calls.pop()) graph::abandon(*call);
     }
     // Their destructors may drop the last handles of others, which changes the table.
-    for (auto& [id, instance] : std::exchange(instances_, {})) {
+    const auto instances = std::exchange(instances_, {});
+    HandleCircles::Look look(engine_.handle_circles, instances.size());
+    for (const auto& [id, instance] : instances) {
         Remains{instance->info, instance->self, instance->constructed, {}}.bury();
+        const bool lived = instance->constructed && !instance->ended && !instance->dead;
+        if (lived) look.destroyed(id, title_of(*instance));
     }
+}
+
+/// For people.
+std::string Actors::title_of(const Instance& instance) {
+    return instance.name.empty() ? instance.made_by->name() : "actor " + instance.name;
 }
 
 Actors::Instance& Actors::instance(const ObjectId& id) {
@@ -99,6 +108,7 @@ Actors::Instance& Actors::enter(Task& task, const ObjectId& id, bool construct) 
     if (construct) {
         const graph::TaskExtra& extra = graph::extra_of(task);
         target.info = task.info->actor;
+        target.made_by = task.info;
         target.max_concurrency = extra.max_concurrency;
         target.priority = extra.options.priority;
         target.name = extra.options.name;
@@ -306,6 +316,9 @@ FailurePtr Actors::finished(Task& task, FailurePtr failure) {
 }
 
 void Actors::end(const ObjectId& id) {
+    // At the job's end ranks destroy their actors, and with them the handles of others: drain()
+    // destroys those as well, and sees whose handles they held.
+    if (engine_.team.stopping()) return;
     Lock lock(lock_);
     const auto found = instances_.find(id);
     if (found == instances_.end()) return;  // its constructor never came, or this is told again

@@ -87,11 +87,16 @@ void Engine::on_finish(Rank from) {
 /// Frees what is left: actors, and what was submitted and never ran.
 void Engine::drain() {
     dispatcher.drain();
+    const auto drop_tasks = [&] {
+        while (Task* const task = team.take_any()) {
+            if (task->foreign) dispatcher.foreign_ended(*task);
+            graph::drop(*task);
+        }
+    };
+    drop_tasks();  // first the ends of actors that nobody holds, with the handles that those hold
     actors.drain();
-    while (Task* const task = team.take_any()) {
-        if (task->foreign) dispatcher.foreign_ended(*task);
-        graph::drop(*task);
-    }
+    drop_tasks();
+    handle_circles.send();
 }
 
 void Engine::leave(int code) noexcept {

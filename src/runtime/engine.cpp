@@ -70,6 +70,7 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       resources(*this, peers),
       waits(*this),
       forwarder(*this),
+      handle_circles(*this),
       stall_watch(*this),
       last_word(*this) {
     instance_ = open_ = this;
@@ -479,6 +480,7 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::stalled: return stall_watch.on_stalled(from, reader);
         case Kind::waits: return stall_watch.on_waits(from, reader);
         case Kind::output: return printer_.print(static_cast<unsigned>(index(from)), reader.text());
+        case Kind::handles: return handle_circles.on_handles(from, reader);
         case Kind::ask_output: return forwarder.on_ask(from, reader);
         case Kind::output_done: return forwarder.on_answer(reader);
         case Kind::broken: return last_word.hear(from, reader);

@@ -16,6 +16,7 @@
 #include "runtime/frame.hpp"
 #include "runtime/functions.hpp"
 #include "runtime/groups.hpp"
+#include "runtime/handle_circles.hpp"
 #include "runtime/last_word.hpp"
 #include "runtime/names.hpp"
 #include "runtime/network.hpp"
@@ -132,6 +133,7 @@ public:
     ResourceGate resources;
     Waits waits;
     Forwarder forwarder;
+    HandleCircles handle_circles;
     StallWatch stall_watch;
     LastWord last_word;
 

@@ -397,6 +397,19 @@ Waiting::Target Exchange::target_of(Object& object) {
     return {waiting_key(id), "an object of rank " + std::to_string(index(id.owner))};
 }
 
+std::vector<std::pair<ObjectId, CellPtr>> Exchange::actor_handles() {
+    std::vector<std::pair<ObjectId, CellPtr>> handles;
+    const auto add = [&](const Shared& shared) {
+        if (!shared.is_actor || shared.object == nullptr) return;
+        CellPtr handle = try_share_object(*shared.object);
+        if (handle) handles.emplace_back(shared.id, std::move(handle));
+    };
+    Lock lock(mutex_);
+    for (const auto& [serial, shared] : owned_) add(*shared);
+    for (const auto& [id, shared] : held_) add(*shared);
+    return handles;
+}
+
 void Exchange::list(std::vector<Waiting>& all) {
     std::vector<std::pair<ObjectId, CellPtr>> waited_for;
     {

@@ -130,6 +130,8 @@ public:
     [[nodiscard]] Sums sums();
     /// Who makes an object that is waited for.
     [[nodiscard]] Waiting::Target target_of(Object& object);
+    /// The actors that this rank has handles of, or keeps for others.
+    [[nodiscard]] std::vector<std::pair<ObjectId, CellPtr>> actor_handles();
     /// Objects of this rank that other ranks wait for, as links between those and their makers.
     void list(std::vector<Waiting>& all);
 

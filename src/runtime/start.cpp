@@ -166,8 +166,10 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
         if (leads) first = [&](std::string& reason) { return call_driver(driver, job, reason); };
         code = engine->run(first);
         engine->forwarder.end();
-        clean = cluster->finish(Clock::now() + std::chrono::milliseconds(
-                                                   static_cast<long>(options.exit_wait_s * 1000)));
+        const auto wait = std::chrono::milliseconds(static_cast<long>(options.exit_wait_s * 1000));
+        clean = cluster->finish(Clock::now() + wait, [&] {
+            if (leads) engine->handle_circles.print();
+        });
     }
     if (!clean) {
         if (leads) {

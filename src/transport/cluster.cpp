@@ -162,11 +162,12 @@ void Cluster::start(Delegate& delegate, std::chrono::milliseconds dead_after) {
     transport_->start(meeting_, {arena_->base(), arena_->bytes()}, delegate);
 }
 
-bool Cluster::finish(Time deadline) {
+bool Cluster::finish(Time deadline, const std::function<void()>& last) {
     const bool in_order = transport_->leave(deadline);
     if (in_order) transport_->close(deadline);
     transport_.reset();
     if (!in_order) return false;
+    if (last) last();
     if (mpi_) mpi_->finalize();
     return true;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -69,8 +70,9 @@ public:
 
     /// The clean end, when all ranks are alive and all call it: says goodbye, closes the transport
     /// and ends MPI. False when peers did not take the last messages in time; then, and after any
-    /// death, MPI is not touched and abandon() is the way out.
-    [[nodiscard]] bool finish(Time deadline);
+    /// death, MPI is not touched and abandon() is the way out. `last` is called when all has been
+    /// received and before MPI's end, after which mpirun may lose what is printed.
+    [[nodiscard]] bool finish(Time deadline, const std::function<void()>& last = {});
 
     /// Ends the process at once, without MPI's end, which would wait for the dead. Standard streams
     /// are flushed; nothing else is.

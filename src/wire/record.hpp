@@ -54,6 +54,7 @@ enum class Kind : std::uint8_t {
     stalled,  ///< nothing moves here: tell what waits
     waits,    ///< what waits here
     finish,   ///< the driver is done
+    handles,  ///< to rank 0, at the end: actors here, and whose handles they held
     broken,   ///< the job cannot go on, for this reason
 };
 

@@ -349,6 +349,17 @@ def circle(job, ranks):
     job.check_status(1, 'no task made progress')
 
 
+def handles(job, ranks):
+    """Actors that hold each other's handles are told at the end, and no others."""
+    job.wait_until_gone(READY_SECONDS)
+    job.check_status(0)
+    job.check_code(0)
+    members = ['actor one on rank 0', f'actor other on rank {ranks - 1}']
+    circle = '|'.join((', '.join(members), ', '.join(reversed(members))))
+    job.check_said_once(r"hold each other's handles")
+    job.check_output(rf"mobula: actors that hold each other's handles .*: ({circle}); kill\(\)")
+
+
 def licences(job, ranks):
     """Who waits for resources is told, with what there is, who has it, and since when."""
     job.wait_until_ready()
@@ -429,6 +440,7 @@ WAYS = {
     leave: (['leave'], {}, False),
     deaf: (['deaf'], {'MOBULA_EXIT_WAIT_S': '2'}, False),
     circle: (['circle'], {'MOBULA_STALL_SECONDS': '1', 'MOBULA_STALL_ABORT': 'yes'}, False),
+    handles: (['handles'], {}, False),
     licences: (['licences'], {'MOBULA_STALL_SECONDS': '1', 'MOBULA_STALL_ABORT': 'yes',
                               'MOBULA_RESOURCES': 'licence=1'}, False),
     unknown_variable: (['leave'], {'MOBULA_WORKRES': '2'}, False),

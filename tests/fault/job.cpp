@@ -48,6 +48,27 @@ struct Waiter {
     }
 };
 
+/// Holds handles of others for as long as it lives.
+struct Holder {
+    int hold(Actor<Holder> other) {
+        held.push_back(std::move(other));
+        return 0;
+    }
+    std::vector<Actor<Holder>> held;
+};
+/// Two that hold each other's handles, one that they hold, and one that holds one of them.
+int hold_in_a_circle(unsigned ranks) {
+    const auto at = [&](unsigned rank, const char* name) {
+        return spawn<Holder>({.name = name, .placement = Placement::on_rank(rank % ranks)});
+    };
+    const auto one = at(0, "one"), other = at(1, "other"), leaf = at(1, "leaf"),
+               root = at(0, "root");
+    get(one.call<&Holder::hold>(other));
+    get(other.call<&Holder::hold>(one));
+    get(one.call<&Holder::hold>(leaf));
+    return get(root.call<&Holder::hold>(other));
+}
+
 /// How a rank may die in a task.
 int die(std::string how) {
     if (how == "segv") std::raise(SIGSEGV);
@@ -124,6 +145,7 @@ int driver(Job& job) {
     const TaskOptions last{.placement = Placement::on_rank(job.ranks - 1)};
     if (how == "fork") return get(remote<fork_in_a_task>(last)) == 1 ? 4 : 5;
     if (how == "nothing") return 0;
+    if (how == "handles") return hold_in_a_circle(job.ranks);
     if (how == "licences") return wait_for_licences(job.ranks);
     if (how == "circle") return wait_in_a_circle(job.ranks);
     Load load;

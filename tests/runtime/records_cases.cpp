@@ -299,6 +299,12 @@ std::multimap<std::string, Case> all_cases() {
         record.put(std::uint64_t{1});
         return bytes_of(record);
     });
+    row("handles", Kind::handles, [](S) {
+        RecordWriter record(Kind::handles);
+        record.put(std::uint32_t{1});
+        Waiting{"object 1:1", "an actor", 1, {}, 0, false, {{"object 1:2", {}}}}.encode(record);
+        return bytes_of(record);
+    });
     row("stalled", Kind::stalled, [](S) { return bytes_of(RecordWriter(Kind::stalled)); });
     row("waits", Kind::waits, [](S) {
         RecordWriter record(Kind::waits);
