@@ -29,6 +29,7 @@ constexpr std::chrono::seconds last_word{3};
 /// tell the others.
 constexpr int looks = 50;
 constexpr int between_looks_ms = 20;
+constexpr int rank_0_first_ms = 1000;
 
 constexpr std::uint32_t nobody = std::numeric_limits<std::uint32_t>::max();
 
@@ -81,6 +82,7 @@ void LastWord::begin(Cause cause) noexcept {
         if (begun_.exchange(true)) return;
         cause_ = std::move(cause);
     }
+    engine_.network.transport().stop_beating();
     pass_on();
 }
 
@@ -130,6 +132,11 @@ void LastWord::speak() noexcept {
     }
     const std::string sentence =
         cause_.lost ? sentence_of_loss(*cause_.lost, cause_.reason) : cause_.reason;
+    // A rank that hears nothing of rank 0 may itself be the one that is cut off: rank 0, if it
+    // lives, finds out at the same time, and shall have the word.
+    const bool may_be_cut_off = cause_.lost && engine_.self() != driver_rank &&
+                                cause_.reason.find("silent") != std::string::npos;
+    if (may_be_cut_off && folder_.exists()) ::poll(nullptr, 0, rank_0_first_ms);
     if (folder_.take_word()) {
         if (!cause_.said) say(sentence);
         write(sentence);

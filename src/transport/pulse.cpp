@@ -44,12 +44,14 @@ void Pulse::beat_to(const std::vector<Rank>& ranks) {
 }
 
 void Pulse::stop() noexcept {
+    std::thread ending;
     {
         const std::lock_guard guard(mutex_);
         stopping_ = true;
+        ending = std::move(thread_);
     }
     changed_.notify_all();
-    if (thread_.joinable()) thread_.join();
+    if (ending.joinable()) ending.join();
 }
 
 void Pulse::run(Duration period) {

@@ -19,7 +19,7 @@ namespace mobula::transport {
 /// what is on its way to the same peer nor behind what this rank is busy with. Only a rank that
 /// stands still, or whose network does, is silent.
 ///
-/// *Thread-safe* but for start() and stop(), which belong to one thread.
+/// *Thread-safe* but for start().
 class Pulse {
 public:
     explicit Pulse(const native::UcpContext& context);

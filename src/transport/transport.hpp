@@ -109,6 +109,10 @@ public:
     /// heartbeat period with the present time. Takes its turn with progress().
     virtual void tick(Time now) = 0;
 
+    /// The job ends before its time: signs of life that have connections of their own end, so that
+    /// none is still being made to a rank that has left, of which UCX would tell.
+    virtual void stop_beating() noexcept {}
+
     /// Says goodbye, so that peers do not take the end of this rank for a failure, and drives the
     /// network until everything has left or the deadline has passed; true when all has left. To be
     /// called once, last, when no other thread uses the transport any more. The delegate may still

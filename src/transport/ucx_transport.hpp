@@ -41,6 +41,9 @@ public:
     void fetch(Rank from, std::uint64_t offset, std::span<std::byte> into, Fetch& fetch) override;
     [[nodiscard]] std::size_t backlog_bytes(Rank peer) const noexcept override;
     void tick(Time now) override;
+    void stop_beating() noexcept override {
+        if (pulse_) pulse_->stop();
+    }
     bool leave(Time deadline) override;
     void close(Time deadline) override;
     /// Nobody leaves the turn any more.
