@@ -29,7 +29,7 @@ using wire::Kind;
 using wire::RecordReader;
 using wire::RecordWriter;
 
-int add(int a, int b) { return a + b; }
+int total(int a, int b) { return a + b; }
 
 /// What is allocated meanwhile is no leak: what rank 2 holds when the engine ends is kept for good,
 /// and what a job that cannot go on leaves in memory goes with its process.
@@ -136,7 +136,7 @@ TEST(records, of_every_kind_are_tried) {
 TEST(records, that_fetch_what_is_not_there_are_answered) {
     const Unleaked unleaked;
     Stage stage;
-    const Ref<int> pending = remote<add>({.placement = Placement::on_rank(1)}, 1, 2);
+    const Ref<int> pending = remote<total>({.placement = Placement::on_rank(1)}, 1, 2);
     const ObjectId id = stage.shared(pending);
     const auto fetched = [&] {
         RecordWriter fetch(Kind::fetch);
