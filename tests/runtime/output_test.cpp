@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <mutex>
 #include <semaphore>
 #include <stdexcept>
 #include <string>
@@ -54,15 +55,23 @@ private:
 
 TEST(OutputCapture, FlushReturnsWhenAllWasCalledBackFor) {
     const Terminal terminal;
-    std::vector<std::string> lines;  // the caller's thread writes, this one reads after flush()
-    OutputCapture capture([&](std::string_view line) { lines.emplace_back(line); });
+    std::mutex mutex;  // the thread sanitizer does not see that a pipe orders two threads
+    std::vector<std::string> lines;
+    OutputCapture capture([&](std::string_view line) {
+        std::lock_guard guard(mutex);
+        lines.emplace_back(line);
+    });
+    const auto seen = [&] {
+        std::lock_guard guard(mutex);
+        return lines;
+    };
     capture.flush();
     EXPECT_FALSE(capture.anything_new(true));
     for (int i = 0; i < 200; ++i) {
         std::printf("line %d\n", i);
         EXPECT_TRUE(capture.anything_new(false));
         capture.flush();
-        ASSERT_EQ(lines.size(), std::size_t(i) + 1);
+        ASSERT_EQ(seen().size(), std::size_t(i) + 1);
         EXPECT_FALSE(capture.anything_new(true));
     }
     // Past stdio it takes a closer look.
@@ -70,14 +79,14 @@ TEST(OutputCapture, FlushReturnsWhenAllWasCalledBackFor) {
     EXPECT_FALSE(capture.anything_new(false));
     EXPECT_TRUE(capture.anything_new(true));
     capture.flush();
-    EXPECT_EQ(lines.back(), "by hand");
+    EXPECT_EQ(seen().back(), "by hand");
     // What has no end is nothing to wait for, and is seen until it has one.
     std::printf("half");
     capture.flush();
     EXPECT_TRUE(capture.anything_new(false));
     std::printf(" and half\n");
     capture.flush();
-    EXPECT_EQ(lines.back(), "half and half");
+    EXPECT_EQ(seen().back(), "half and half");
     EXPECT_FALSE(capture.anything_new(true));
 }
 
