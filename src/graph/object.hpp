@@ -130,7 +130,7 @@ bool remove_waiter(Object& object, Waiter& waiter) noexcept;
 /// Who reads a value, for what is said where it cannot be decoded.
 struct Reading {
     std::uint32_t rank = 0;
-    const Task* task = nullptr;  ///< whose argument it is; null: another reader
+    const Task* task = nullptr;  ///< of which it is an argument; null: another reader
 };
 
 /// The value of an object that is here: decodes it if need be (user code, which must not wait for

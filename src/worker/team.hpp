@@ -75,8 +75,8 @@ struct Sleeper {
 };
 
 /// The workers of one rank and its communication thread. A worker runs tasks one after another on
-/// one stack; a task that waits keeps that stack to itself, and the worker goes on upon another
-/// one. Whoever is idle drives the network; when nobody is, the communication thread
+/// one stack; a task that waits keeps that stack to itself, and the worker switches to another
+/// one. An idle worker drives the network; when none is idle, the communication thread
 /// notices within `watch_period` and takes over. All members are thread-safe unless they say
 /// otherwise.
 class Team {

@@ -2,7 +2,7 @@
 // Goal: what does not come from a rank of the job does no harm: it is counted, nobody is blamed for
 // it, nothing of it is believed, and the ranks talk on. What a rank of the job sends wrong is still
 // blamed on that rank. Method: two ranks in one process, and a stranger who knows their addresses,
-// as whoever can open a connection to a port does, and sends messages of every kind.
+// as a process that can open a connection to a port does, and sends messages of every kind.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -45,7 +45,7 @@ Bytes batch_of_one(const Seal& seal) {
     return bytes;
 }
 
-/// Whoever has an address can send. Nothing here is of the engine's own network but the ids.
+/// A process that has an address can send. Nothing here is of the engine's own network but the ids.
 class Stranger {
 public:
     explicit Stranger(const std::vector<std::byte>& address)
