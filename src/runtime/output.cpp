@@ -160,11 +160,14 @@ struct OutputCapture::State {
             std::array<pollfd, 2> ready{{{pipe.get(), POLLIN, 0}, {wake.get(), POLLIN, 0}}};
             if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) break;
             reading.store(true);
-            std::uint64_t wakes =
-                0;  // taken before `stopping` is looked at, which is set before one
-            static_cast<void>(!::read(wake.get(), &wakes, sizeof wakes));
-            const std::uint64_t asked_before = with_mutex([&] { return asked; });
-            // Before the reads: what was written before the stop is in the pipe by now. Children
+            // Both under the mutex, as flush() does both, so that no wake-up outlives its answer.
+            const std::uint64_t asked_before = with_mutex([&] {
+                std::uint64_t wakes = 0;
+                static_cast<void>(!::read(wake.get(), &wakes, sizeof wakes));
+                return asked;
+            });
+            // Looked at after the wake-up was taken, because stop() sets it before it wakes, and
+            // before the reads: what was written before the stop is in the pipe by now. Children
             // may keep the pipe open for ever, so that its end is nothing to wait for.
             const bool last = stopping.load();
             ssize_t size = 0;

@@ -40,7 +40,7 @@ public:
 
     /// Whether something was printed since the last flush(), or is on its way to the callback. What
     /// goes past stdio (write(), child processes, std::cout without stdio) is seen only with
-    /// `look_closely`, which costs a system call. Thread-safe.
+    /// `look_closely`, which costs a system call, and until the callback has returned. Thread-safe.
     [[nodiscard]] bool anything_new(bool look_closely) const noexcept;
     /// Returns when the callback has been called for all whole lines that were printed before, or
     /// after `patience`. Thread-safe; not from inside the callback.

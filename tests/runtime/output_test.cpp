@@ -74,10 +74,13 @@ TEST(OutputCapture, FlushReturnsWhenAllWasCalledBackFor) {
         ASSERT_EQ(seen().size(), std::size_t(i) + 1);
         EXPECT_FALSE(capture.anything_new(true));
     }
-    // Past stdio it takes a closer look.
-    ASSERT_EQ(write(1, "by hand\n", 8), 8);
-    EXPECT_FALSE(capture.anything_new(false));
-    EXPECT_TRUE(capture.anything_new(true));
+    {
+        // Past stdio it takes a closer look, while the callback has not returned.
+        std::lock_guard guard(mutex);
+        ASSERT_EQ(write(1, "by hand\n", 8), 8);
+        EXPECT_FALSE(capture.anything_new(false));
+        EXPECT_TRUE(capture.anything_new(true));
+    }
     capture.flush();
     EXPECT_EQ(seen().back(), "by hand");
     // What has no end is nothing to wait for, and is seen until it has one.
