@@ -342,6 +342,7 @@ inline constexpr TypeInfo type_info{
     },
     [](Reader& reader, void* place) { detail::decode<T>(reader, place); },
     Plain<T>,
-    is_quiet<T>};
+    is_quiet<T>,
+    &typeid(T)};
 
 }  // namespace mobula::detail

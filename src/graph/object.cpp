@@ -8,8 +8,11 @@
 #include <new>
 #include <utility>
 
+#include <mobula/error.hpp>
+
 #include "base/check.hpp"
 #include "base/pool.hpp"
+#include "base/type_name.hpp"
 #include "graph/task.hpp"
 
 namespace mobula::graph {
@@ -58,6 +61,13 @@ void fire(Waiter* waiter) noexcept {
         waiter->fire(*waiter);
         waiter = next;
     }
+}
+
+/// A type may be described more than once, where several shared libraries use it.
+void check_type(const Object& object, const TypeInfo& type) {
+    if (object.type == &type || *object.type->id == *type.id) return;
+    throw Error("an object of the type " + readable_type(object.type->id->name()) + " was named where a " +
+                readable_type(type.id->name()) + " belongs");
 }
 
 void decode_value(Object& object, const TypeInfo& type, const Reading& reading) {
@@ -203,7 +213,7 @@ bool remove_waiter(Object& object, Waiter& waiter) noexcept {
 void* value_of(Object& object, const TypeInfo& type, const Reading& reading) {
     for (;;) {
         switch (state_of(object)) {
-            case State::ready: return object.content.value;
+            case State::ready: check_type(object, type); return object.content.value;
             case State::failed: raise(failure_of(object));
             case State::encoded: decode_value(object, type, reading); break;
             case State::decoding: sched_yield(); break;

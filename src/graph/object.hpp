@@ -134,7 +134,8 @@ struct Reading {
 };
 
 /// The value of an object that is here: decodes it if need be (user code, which must not wait for
-/// objects). Throws its failure; an encoded value that cannot be decoded fails the object.
+/// objects). Throws its failure, and Error where the value is one of another type, as a forged
+/// record can name it; an encoded value that cannot be decoded fails the object.
 [[nodiscard]] void* value_of(Object& object, const TypeInfo& type, const Reading& reading = {});
 /// The travelling form of a value that came encoded and was not read yet, else null.
 [[nodiscard]] std::unique_ptr<Encoded> copy_encoded(Object& object);

@@ -156,7 +156,9 @@ namespace {
 
 /// With what is only said where a value is decoded and cannot be.
 void* read_value(Object& object, const TypeInfo& type, const Task* task) {
-    if (graph::state_of(object) == graph::State::ready) return object.content.value;
+    if (graph::state_of(object) == graph::State::ready && object.type == &type) {
+        return object.content.value;
+    }
     const auto rank = static_cast<std::uint32_t>(index(Engine::current().self()));
     return graph::value_of(object, type, {rank, task});
 }

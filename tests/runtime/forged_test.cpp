@@ -3,9 +3,12 @@
 // Goal: records that are well formed and say what cannot be end the job with a sentence, or are
 // refused, and never reach what they speak of. Each of these once crashed or misled an engine.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <string>
@@ -106,6 +109,22 @@ TEST_F(Forged, give_back_of_a_task_that_must_run_there) {
     record.put(std::uint32_t{0}).put(std::uint32_t{1}).put(std::uint32_t{1});
     record.put(key_of(stage.task<twice>(1)));
     refuses(record, "a rank gives back a task that it may not");
+}
+
+TEST_F(Forged, argument_of_another_type) {
+    const Ref<int> number = put(5);
+    const Ref<std::string> text = put(std::string("text"));
+    Record task = stage.task<repeat>(text, 2);
+    const ObjectId right = stage.shared(text), wrong = stage.shared(number);
+    const auto* const name = reinterpret_cast<const std::byte*>(&right);
+    const auto at = std::search(task.begin(), task.end(), name, name + sizeof right);
+    ASSERT_NE(at, task.end());
+    std::memcpy(&*at, &wrong, sizeof wrong);
+    stage.engine.give(task);
+    const Record result = stage.engine.sent(Kind::result);
+    EXPECT_THAT(std::string(reinterpret_cast<const char*>(result.data()), result.size()),
+                ::testing::HasSubstr("an object of the type int was named where a "));
+    EXPECT_EQ(stage.engine.reason(), "");
 }
 
 TEST_F(Forged, question_for_a_kept_copy) {

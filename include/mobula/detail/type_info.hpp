@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <typeinfo>
 
 namespace mobula::detail {
 
@@ -16,7 +17,8 @@ struct TypeInfo {
     void (*encode)(const void*, Writer&);
     void (*decode)(Reader&, void*);
     bool plain;
-    bool quiet = false;  ///< see is_quiet
+    bool quiet;  ///< see is_quiet
+    const std::type_info* id;
 };
 
 /// The value of a function that returns nothing.
