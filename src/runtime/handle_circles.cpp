@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/handle_circles.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include "runtime/engine.hpp"
@@ -15,8 +17,7 @@ using wire::RecordWriter;
 
 namespace {
 
-/// What one rank tells of, and what is printed of one circle.
-constexpr std::size_t record_bytes_max = std::size_t{1} << 20U;
+/// What is printed of one circle.
 constexpr std::size_t members_max = 10;
 
 }  // namespace
@@ -47,25 +48,15 @@ void HandleCircles::send() {
     std::lock_guard guard(mutex_);
     if (engine_.self() == driver_rank || holders_.empty()) return;
     RecordWriter record(Kind::handles);
-    const std::size_t count_at = record.size();
-    std::uint32_t count = 0;
-    record.put(count);
-    for (const Waiting& holder : holders_) {
-        if (record.size() > record_bytes_max) break;
-        holder.encode(record);
-        ++count;
-    }
-    record.patch(count_at, count);
+    put_list(record, holders_);
     engine_.network.send(driver_rank, record);
 }
 
 void HandleCircles::on_handles(Rank, RecordReader& reader) {
-    const std::uint32_t count = reader.count(1);
+    std::vector<Waiting> holders = read_list(reader);
+    if (engine_.self() != driver_rank) return;
     std::lock_guard guard(mutex_);
-    for (std::uint32_t i = 0; i < count; ++i) {
-        Waiting holder = Waiting::decode(reader);
-        if (engine_.self() == driver_rank) holders_.push_back(std::move(holder));
-    }
+    std::move(holders.begin(), holders.end(), std::back_inserter(holders_));
 }
 
 void HandleCircles::print() {

@@ -13,6 +13,9 @@
 namespace mobula::runtime {
 namespace {
 
+/// Of what one rank tells; beyond it the rest is left out.
+constexpr std::size_t list_bytes_max = std::size_t{1} << 20U;
+
 /// The waits between members of the list, by their places.
 struct Graph {
     std::vector<std::vector<std::size_t>> targets;
@@ -209,6 +212,25 @@ Waiting Waiting::decode(wire::RecordReader& reader) {
         waiting.targets.push_back({std::move(target_key), std::string(reader.text())});
     }
     return waiting;
+}
+
+void put_list(wire::RecordWriter& writer, std::span<const Waiting> list) {
+    const std::size_t count_at = writer.size();
+    std::uint32_t count = 0;
+    writer.put(count);
+    for (const Waiting& one : list) {
+        if (writer.size() > list_bytes_max) break;
+        one.encode(writer);
+        ++count;
+    }
+    writer.patch(count_at, count);
+}
+
+std::vector<Waiting> read_list(wire::RecordReader& reader) {
+    const std::uint32_t count = reader.count(1);
+    std::vector<Waiting> list;
+    for (std::uint32_t i = 0; i < count; ++i) list.push_back(Waiting::decode(reader));
+    return list;
 }
 
 std::vector<std::vector<std::size_t>> find_circles(std::span<const Waiting> all) {

@@ -32,6 +32,11 @@ struct Waiting {
     [[nodiscard]] static Waiting decode(wire::RecordReader& reader);
 };
 
+/// Writes the first of the list that fit: about a MiB of them.
+void put_list(wire::RecordWriter& writer, std::span<const Waiting> list);
+/// Throws Error for what put_list() never writes.
+[[nodiscard]] std::vector<Waiting> read_list(wire::RecordReader& reader);
+
 /// What a wait-for graph is printed as: first the circles, since they never end by themselves, then
 /// who waits behind them, then the rest; equal ones as one line. Ends with a line end. Pure.
 ///

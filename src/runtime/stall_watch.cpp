@@ -12,13 +12,6 @@ using wire::Kind;
 using wire::RecordReader;
 using wire::RecordWriter;
 
-namespace {
-
-/// Of the waits of one rank; beyond it the rest are left out.
-constexpr std::size_t waits_record_bytes_max = std::size_t{1} << 20U;
-
-}  // namespace
-
 std::string waiting_key(const ObjectId& id) {
     return "object " + std::to_string(index(id.owner)) + ":" + std::to_string(id.serial);
 }
@@ -59,26 +52,14 @@ void StallWatch::tick(Time now) {
 void StallWatch::on_stalled(Rank from, RecordReader&) {
     std::lock_guard guard(mutex_);
     const bool moves = moved();
-    const std::vector<Waiting> waiting = list();
     RecordWriter record(Kind::waits);
-    record.put(static_cast<std::uint8_t>(moves));
-    const std::size_t count_at = record.size();
-    std::uint32_t count = 0;
-    record.put(count);
-    for (const Waiting& one : waiting) {
-        if (record.size() > waits_record_bytes_max) break;
-        one.encode(record);
-        ++count;
-    }
-    record.patch(count_at, count);
+    put_list(record.put(static_cast<std::uint8_t>(moves)), list());
     engine_.network.send(from, record);
 }
 
 void StallWatch::on_waits(Rank, RecordReader& reader) {
     const bool moves = reader.get<std::uint8_t>() != 0;
-    const std::uint32_t count = reader.count(1);
-    std::vector<Waiting> waiting;
-    for (std::uint32_t i = 0; i < count; ++i) waiting.push_back(Waiting::decode(reader));
+    std::vector<Waiting> waiting = read_list(reader);
     std::lock_guard guard(mutex_);
     if (asking_) collect(std::move(waiting), moves);
 }
