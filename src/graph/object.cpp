@@ -66,8 +66,8 @@ void fire(Waiter* waiter) noexcept {
 /// A type may be described more than once, where several shared libraries use it.
 void check_type(const Object& object, const TypeInfo& type) {
     if (object.type == &type || *object.type->id == *type.id) return;
-    throw Error("an object of the type " + readable_type(object.type->id->name()) + " was named where a " +
-                readable_type(type.id->name()) + " belongs");
+    throw Error("an object of the type " + readable_type(object.type->id->name()) +
+                " was named where a " + readable_type(type.id->name()) + " belongs");
 }
 
 void decode_value(Object& object, const TypeInfo& type, const Reading& reading) {
