@@ -40,6 +40,7 @@ constexpr double steal_after_us = 0.5;
 void Worker::run(const std::function<void()>& first) {
     Fiber native;
     native_ = &native;
+    affinity_.note_usual();
     if (first) first_ = &first;
     current_ = spare_.back();
     spare_.pop_back();
@@ -147,6 +148,7 @@ void Worker::suspend() noexcept {
     // A task that waits takes no worker from others.
     const Allowance::Share share = std::exchange(share_, 0);
     if (share != 0) team_.leave_share(share);
+    const std::unique_ptr<const CpuMask> cpus = affinity_.take(ticks_now());
     current_ = &other;
     if (thread_state::followed()) [[unlikely]] {
         const thread_state::Kept kept = thread_state::keep();
@@ -155,6 +157,7 @@ void Worker::suspend() noexcept {
     } else {
         self.switch_to(other);
     }
+    affinity_.put_back(cpus);
     Team::frame() = self.frame;
     if (share != 0 && team_.allowance_.limited()) share_ = team_.allowance_.enter_anyway();
 }
@@ -357,6 +360,7 @@ void Worker::after_task() noexcept {
     if (now - last_poll_ < poll_every_us * ticks_per_microsecond()) return;
     last_poll_ = now;
     team_.polled_.store(now, std::memory_order_relaxed);
+    static_cast<void>(affinity_.take(now));
     team_.delegate_.poll();
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/counter.hpp"
+#include "worker/affinity.hpp"
 #include "worker/team.hpp"
 
 namespace mobula::worker {
@@ -102,6 +103,7 @@ private:
     std::atomic<std::size_t> suspended_{0};
     Counter tasks_run_;
     std::uint64_t last_poll_ = 0;
+    Affinity affinity_;
     unsigned until_shared_ = 0;
     unsigned calls_in_a_row_ = 0;  // while tasks of their priority waited
     bool fixed_first_ = false;

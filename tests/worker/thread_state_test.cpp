@@ -6,12 +6,15 @@
 #include "worker/thread_state.hpp"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <cfenv>
 #include <chrono>
 #include <functional>
 #include <semaphore>
+#include <thread>
 
+#include "worker/affinity.hpp"
 #include "worker/fake_delegate.hpp"
 
 namespace mobula::worker {
@@ -92,6 +95,45 @@ TEST(ThreadState, IsNotLookedAtWithoutLibraries) {
     EXPECT_FALSE(thread_state::followed());
     thread_state::follow({.omp_get_max_threads = fakes.omp_get_max_threads});  // half of it
     EXPECT_FALSE(thread_state::followed());
+}
+
+/// Binds the calling thread to one of its CPUs, and is busy until the next look is due.
+void bind_to_one_cpu(const CpuMask& usual) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(sched_getcpu()), &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+    ASSERT_FALSE(CpuMask::of_this_thread() == usual);
+    const auto begin = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - begin < 3ms) {
+    }
+}
+
+TEST(ThreadState, CpusStayWithATaskThatWaits) {
+    if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "there is one CPU";
+    const CpuMask usual = CpuMask::of_this_thread();
+    CpuMask bound;
+    run_around_a_wait(
+        [&] {
+            bind_to_one_cpu(usual);
+            bound = CpuMask::of_this_thread();
+        },
+        [&] { EXPECT_EQ(CpuMask::of_this_thread(), usual); },
+        [&] { EXPECT_EQ(CpuMask::of_this_thread(), bound); });
+}
+
+TEST(ThreadState, CpusOfATaskAreNotTheNextOnes) {
+    if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "there is one CPU";
+    const CpuMask usual = CpuMask::of_this_thread();
+    Settings settings;
+    RunningTeam running(settings);
+    std::binary_semaphore done{0};
+    running.team.push(make_job([&] { bind_to_one_cpu(usual); }));
+    running.team.push(make_job([&] {
+        EXPECT_EQ(CpuMask::of_this_thread(), usual);
+        done.release();
+    }));
+    ASSERT_TRUE(done.try_acquire_for(60s)) << "the second task";
 }
 
 TEST(ThreadState, RoundingStaysWithItsTask) {
