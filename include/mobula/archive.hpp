@@ -316,15 +316,19 @@ inline constexpr bool is_quiet<std::tuple<T...>> = (is_quiet<T> && ...);
 template <class T>
 inline constexpr bool weighs_itself = false;
 
+/// Whether a T tells its size itself, as containers do.
+template <class T>
+concept TellsSize = requires(const T& value) {
+    { value.size() } -> std::integral;
+    sizeof(typename T::value_type);
+};
+
 /// About how many bytes a value has, to place tasks near their data; cheap to tell.
 template <class T>
 [[nodiscard]] std::size_t weight_of(const T& value) noexcept {
     if constexpr (weighs_itself<T>) {
         return value.weight();
-    } else if constexpr (requires {
-                             { value.size() } -> std::integral;
-                             sizeof(typename T::value_type);
-                         }) {
+    } else if constexpr (TellsSize<T>) {
         return sizeof(T) + static_cast<std::size_t>(value.size()) * sizeof(typename T::value_type);
     } else {
         return sizeof(T);
@@ -343,6 +347,7 @@ inline constexpr TypeInfo type_info{
     [](Reader& reader, void* place) { detail::decode<T>(reader, place); },
     Plain<T>,
     is_quiet<T>,
-    &typeid(T)};
+    &typeid(T),
+    TellsSize<T> && !weighs_itself<T> && !is_quiet<T> && !has_parts<T>};
 
 }  // namespace mobula::detail

@@ -159,6 +159,12 @@ void drop(Task& task) noexcept {
     free_task(task);
 }
 
+void drop_results(Task& task) noexcept {
+    for (std::uint32_t i = 0; i < task.info->results; ++i) {
+        CellPtr{std::exchange(task.results(i), nullptr)};
+    }
+}
+
 void abandon(Task& task) noexcept {
     task.info->visit(
         arguments(task),

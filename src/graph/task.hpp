@@ -143,6 +143,8 @@ void unpack(Task& task);
 void destroy_arguments(Task& task) noexcept;
 /// Both.
 void drop(Task& task) noexcept;
+/// Gives the task's share in its results up, before it is freed. Of a task of this rank's own.
+void drop_results(Task& task) noexcept;
 /// Frees a task that may still wait for its inputs; nobody else may touch it or them meanwhile.
 void abandon(Task& task) noexcept;
 [[nodiscard]] TaskExtra& extra_of(Task& task);

@@ -209,7 +209,18 @@ void Actors::leave_line(Task& task, std::unique_lock<std::mutex>& lock) {
     Line& line = *static_cast<Line*>(task.instance);
     if (line.draining) return;
     line.draining = true;
+    drain_line(line, lock);
+}
+
+/// Where the next call is for the clerk, that one goes on with the line.
+void Actors::drain_line(Line& line, std::unique_lock<std::mutex>& lock) {
     while (!line.calls.empty() && line.calls.first()->bound) {
+        if (Dispatcher::is_for_clerk(*line.calls.first())) {
+            return engine_.clerk.give([this, &line] {
+                std::unique_lock again(lines_mutex_);
+                drain_line(line, again);
+            });
+        }
         Task& first = *line.calls.pop();
         first.bound = false;
         lock.unlock();

@@ -144,7 +144,7 @@ private:
     struct Line {
         LineKey key;
         graph::TaskList calls;
-        bool draining = false;  ///< somebody sends its calls and looks for more when he has
+        bool draining = false;  ///< a thread sends its calls and looks for more when it has
         Time since{};           ///< the first one is the first, roughly
     };
     using Lock = std::unique_lock<Spinlock>;
@@ -156,6 +156,7 @@ private:
     void dispatch(Task& task);
     void line_ready(Task& task);
     void leave_line(Task& task, std::unique_lock<std::mutex>& lock);
+    void drain_line(Line& line, std::unique_lock<std::mutex>& lock);
     void watch(Object& actor);
     void fail_lines(const ObjectId& id, const FailurePtr& death);
     void tell_of_death(const ObjectId& id);

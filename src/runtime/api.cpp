@@ -14,6 +14,7 @@
 #include <mobula/object.hpp>
 
 #include "base/check.hpp"
+#include "base/driving.hpp"
 #include "base/spinlock.hpp"
 #include "runtime/engine.hpp"
 
@@ -82,6 +83,9 @@ void free_object_of(Object& object) noexcept {
         // Shared objects that outlive the engine go with the process.
         if (Engine::running()) Engine::current().exchange.dispose(object);
         return;
+    }
+    if (Driving::now() && runtime::ends_by_users_code(object) && Engine::running()) {
+        return Engine::current().clerk.give([&object] { graph::free_object(&object); });
     }
     graph::free_object(&object);
 }

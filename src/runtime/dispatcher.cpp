@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/driving.hpp"
 #include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "runtime/engine.hpp"
@@ -85,7 +86,10 @@ void Dispatcher::forget(const Task& task) {
 Task* Dispatcher::lookup(TaskKey key, Rank where) const {
     if (key.slot >= slots_.size() || slots_[key.slot].generation != key.generation) return nullptr;
     Task* const task = slots_[key.slot].task;
-    return task != nullptr && task->where == where ? task : nullptr;
+    // One that the clerk has is in the table and has not gone yet.
+    const bool there = task != nullptr && task->where == where &&
+                       task->phase.load(std::memory_order_relaxed) == Task::Phase::sent;
+    return there ? task : nullptr;
 }
 
 Task* Dispatcher::find_sent(TaskKey key, Rank where) {
@@ -150,12 +154,17 @@ void Dispatcher::place(Task& task) {
 bool Dispatcher::place_near(Task& task) {
     struct Bytes {
         Exchange& exchange;
+        bool for_clerk;
         std::vector<std::pair<Rank, std::size_t>> ranks;
-    } bytes{engine_.exchange, {}};
+    } bytes{engine_.exchange, false, {}};
     task.info->visit(
         graph::arguments(task),
         [](detail::Input& input, void* context) {
             auto& found = *static_cast<Bytes*>(context);
+            if (weighs_by_users_code(Object::of(*input.cell)) && Driving::now()) {
+                found.for_clerk = true;
+                return;
+            }
             const std::pair<Rank, std::size_t> place =
                 found.exchange.place_of(Object::of(*input.cell));
             if (place.second == 0) return;
@@ -169,6 +178,10 @@ bool Dispatcher::place_near(Task& task) {
             }
         },
         &bytes);
+    if (bytes.for_clerk) {
+        engine_.clerk.give([this, &task] { place(task); });
+        return true;
+    }
     if (bytes.ranks.empty()) return false;
     const auto most =
         std::max_element(bytes.ranks.begin(), bytes.ranks.end(),
@@ -186,6 +199,29 @@ bool Dispatcher::place_near(Task& task) {
 }
 
 // ---- sending ----
+
+namespace {
+
+/// Whether a reference to the object would have it encoded by code of the user's.
+bool goes_along_by_users_code(const Object& object) noexcept {
+    return graph::state_of(object) == State::ready && !object.type->quiet &&
+           (object.type->users_weight || goes_along(object));
+}
+
+}  // namespace
+
+bool Dispatcher::is_for_clerk(Task& task) {
+    if (task.info->quiet || !Driving::now()) return false;
+    if (holds_users_values(task)) return true;
+    bool any = false;
+    task.info->visit(
+        graph::arguments(task),
+        [](detail::Input& input, void* found) {
+            if (goes_along_by_users_code(Object::of(*input.cell))) *static_cast<bool*>(found) = true;
+        },
+        &any);
+    return any;
+}
 
 /// Large arguments that go out; warns of what would have gone once as an object.
 void Dispatcher::look_for_repeats(const Task& task, detail::Writer& arguments) {
@@ -225,7 +261,15 @@ void Dispatcher::send(Task& task, Rank to) {
     task.where = to;
     task.results_left = task.info->results;
     const bool first_time = task.key.generation == 0;
-    enter(task);
+    enter(task);  // it counts for its rank from now on
+    if (is_for_clerk(task)) [[unlikely]] {
+        return engine_.clerk.give([this, &task, first_time] { hand_over(task, first_time); });
+    }
+    hand_over(task, first_time);
+}
+
+void Dispatcher::hand_over(Task& task, bool first_time) {
+    const Rank to = task.where;
     const TaskKey key = task.key;
     const std::uint64_t cancels = cancels_.load();
     const bool construct = task.info->actor != nullptr;

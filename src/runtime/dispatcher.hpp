@@ -37,6 +37,9 @@ public:
     void place(Task& task);
     /// Sends a task, or an actor's constructor or call, to a certain rank.
     void send(Task& task, Rank to);
+    /// Whether to send the task runs code of the user's while the calling thread drives the
+    /// network: the clerk sends it then. Calls of one caller must go there one behind another.
+    [[nodiscard]] static bool is_for_clerk(Task& task);
     /// Whether a rank takes what it is sent so slowly that submission must slow down.
     [[nodiscard]] bool backlogged() const noexcept;
     /// A result of another rank's task was made here; or the task failed.
@@ -104,6 +107,7 @@ private:
     [[nodiscard]] static scheduler::Loads::Bound bound_of(const Task& task) noexcept;
     [[nodiscard]] Task* lookup(TaskKey key, Rank where) const;
     [[nodiscard]] Back take_back(const ResultHead& head, Rank from);
+    void hand_over(Task& task, bool first_time);
     void write_task(Task& task, wire::RecordWriter& record, bool first_time);
     void look_for_repeats(const Task& task, detail::Writer& arguments);
     void refuse(Task& task, const graph::Failure& failure) noexcept;

@@ -180,7 +180,7 @@ void Dispatcher::on_recall(Rank from, RecordReader& reader) {
     while (Task* const task = tasks.pop()) {
         keys.push_back(task->key);
         foreign_ended(*task);
-        graph::drop(*task);
+        engine_.drop(*task);
     }
     std::uint32_t idle = 0;
     if (how != Loads::Asked::kindly) {

@@ -84,8 +84,17 @@ void Engine::on_finish(Rank from) {
     stop();
 }
 
+/// What came up while the network was driven. From then on nothing is given to the clerk: what may
+/// still come only ends what is left, and nobody waits for this rank but with its end.
+void Engine::finish_chores() {
+    constexpr std::chrono::milliseconds between_looks{1};
+    while (!clerk.await_idle(between_looks)) poll();
+    clerk.end();
+}
+
 /// Frees what is left: actors, and what was submitted and never ran.
 void Engine::drain() {
+    finish_chores();
     dispatcher.drain();
     const auto drop_tasks = [&] {
         while (Task* const task = team.take_any()) {

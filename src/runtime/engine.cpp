@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/driving.hpp"
 #include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "runtime/signals.hpp"
@@ -59,7 +60,7 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       peers(std::move(all)),
       functions(std::move(table)),
       team(team_settings(options, peers, cluster.self()), *this),
-      exchange(network, {options.inline_bytes},
+      exchange(network, clerk, {options.inline_bytes},
                [this](const ObjectId& id, Rank rank) { actors.ended(id, rank); }),
       dispatcher(*this, network, workers_of(peers), std::chrono::microseconds(options.window_us),
                  look_period(peers)),
@@ -72,7 +73,8 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       forwarder(*this),
       handle_circles(*this),
       stall_watch(*this),
-      last_word(*this) {
+      last_word(*this),
+      clerk(options.stack_bytes, [this] { flush(); }) {
     instance_ = open_ = this;
     static const int guarded = pthread_atfork(nullptr, nullptr, &close_in_child);
     static_cast<void>(guarded);
@@ -316,7 +318,14 @@ void Engine::finish_result(Task& task, std::uint32_t number) noexcept {
 
 void Engine::retire(Task& task) noexcept {
     if (task.foreign) dispatcher.foreign_ended(task);
-    graph::drop(task);
+    drop(task);
+}
+
+void Engine::drop(Task& task) noexcept {
+    if (task.info->quiet || !Driving::now() || !holds_users_values(task)) return graph::drop(task);
+    // Its results need not wait: a holder that finds itself alone may take a value out.
+    if (!task.foreign) graph::drop_results(task);
+    clerk.give([&task] { graph::drop(task); });
 }
 
 void Engine::fail(Task& task, const FailurePtr& failure) noexcept {
@@ -399,7 +408,11 @@ void Engine::on_cancel_object(wire::RecordReader& reader) {
 
 // ---- worker::Delegate ----
 
-bool Engine::poll() noexcept { return !network.alone() && network.transport().progress(); }
+bool Engine::poll() noexcept {
+    if (network.alone()) return false;
+    const Driving driving;
+    return network.transport().progress();
+}
 
 void Engine::flush() noexcept {
     if (!network.alone()) network.transport().flush();
@@ -411,6 +424,7 @@ void Engine::sleep(Time deadline) noexcept {
 void Engine::wake_sleeper() noexcept { network.transport().wake(); }
 
 void Engine::tick(Time now) noexcept {
+    const Driving driving;
     ticked_at_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
     network.transport().tick(now);
     last_word.tick();
@@ -423,11 +437,15 @@ void Engine::tick(Time now) noexcept {
 }
 
 void Engine::idle() noexcept {
-    if (!network.alone()) dispatcher.idle();
+    if (network.alone()) return;
+    const Driving driving;  // as long as the worker counts as idle, nobody else may look
+    dispatcher.idle();
 }
 
 void Engine::look(Time now) noexcept {
-    if (!network.alone()) dispatcher.look(now);
+    if (network.alone()) return;
+    const Driving driving;
+    dispatcher.look(now);
 }
 
 // ---- transport::Delegate ----

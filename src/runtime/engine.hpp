@@ -10,6 +10,7 @@
 
 #include "graph/task.hpp"
 #include "runtime/actors.hpp"
+#include "runtime/clerk.hpp"
 #include "runtime/dispatcher.hpp"
 #include "runtime/exchange.hpp"
 #include "runtime/forwarder.hpp"
@@ -82,6 +83,8 @@ public:
     void execute(Task& task) noexcept override;
     /// Its results are all there, or have failed: frees it.
     void retire(Task& task) noexcept;
+    /// As graph::drop(), wherever that may run code of the user's.
+    void drop(Task& task) noexcept;
     /// It will not run; tells whoever waits for its results.
     void fail(Task& task, const FailurePtr& failure) noexcept;
     void finish_result(Task& task, std::uint32_t number) noexcept;
@@ -136,6 +139,7 @@ public:
     HandleCircles handle_circles;
     StallWatch stall_watch;
     LastWord last_word;
+    Clerk clerk;  // the first to go, since it uses the others
 
 private:
     friend class LastWord;
@@ -151,6 +155,7 @@ private:
     void on_finish(Rank from);
     [[noreturn]] static void end_forked_child() noexcept;
     static void close_in_child() noexcept;
+    void finish_chores();
     void drain();
     void stop();
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/driving.hpp"
 #include "graph/task.hpp"
 #include "runtime/stall_watch.hpp"
 #include "runtime/task_mark.hpp"
@@ -39,6 +40,10 @@ bool encoded_small(const Object& object, detail::Writer& value) noexcept {
 
 }  // namespace
 
+bool goes_along(const Object& object) noexcept {
+    return object.type->weight(object.content.value) <= described_bytes_max;
+}
+
 CellPtr try_share_object(Object& object) noexcept {
     std::uint32_t seen = object.references.load(std::memory_order_relaxed);
     while (seen != 0) {
@@ -49,8 +54,8 @@ CellPtr try_share_object(Object& object) noexcept {
     return {};
 }
 
-Exchange::Exchange(Network& network, Limits limits, ActorEnded actor_ended)
-    : network_(network), limits_(limits), actor_ended_(std::move(actor_ended)) {}
+Exchange::Exchange(Network& network, Clerk& clerk, Limits limits, ActorEnded actor_ended)
+    : network_(network), clerk_(clerk), limits_(limits), actor_ended_(std::move(actor_ended)) {}
 
 Shared& Exchange::publish_locked(Object& object) {
     if (object.shared == nullptr) {
@@ -156,22 +161,31 @@ static bool describe_value(Object& object, RecordWriter& writer) {
         const auto* const bytes = static_cast<const std::byte*>(object.content.value);
         return type.size <= described_bytes_max && put(Known::inside, {bytes, type.size});
     }
-    return type.weight(object.content.value) <= described_bytes_max &&
-           encoded_small(object, value) && put(Known::inside, value.stream());
+    // Where code of the user's may not run, the holder asks for the value once it needs it.
+    if (!type.quiet && Driving::now()) return false;
+    return goes_along(object) && encoded_small(object, value) &&
+           put(Known::inside, value.stream());
+}
+
+/// What is said of the size of an object that is here: where code of the user's may not run, only
+/// what is known without.
+static std::uint64_t bytes_told(const Object& object, State state) noexcept {
+    if (state != State::ready) return 0;
+    if (object.type->users_weight && Driving::now()) return object.type->size;
+    return object.type->weight(object.content.value);
 }
 
 /// Where the object's bytes are, as far as it is known. Whoever gets one as pending that failed
 /// after it was looked at asks for it and hears why.
 void Exchange::describe_place(const Object& object, RecordWriter& writer) {
+    const State state = graph::state_of(object);
+    const std::uint64_t bytes = bytes_told(object, state);
     Lock lock(mutex_);
     const Shared& shared = *object.shared;
-    const State state = graph::state_of(object);
     if (shared.located) {
         writer.put(Known::located).put(shared.location).put(shared.copy).put(shared.bytes);
     } else if (shared.role == Shared::Role::owned && graph::is_here(state) &&
                state != State::failed) {
-        const std::uint64_t bytes =
-            state == State::ready ? object.type->weight(object.content.value) : 0;
         writer.put(Known::located).put(network_.self()).put(shared.id.serial).put(bytes);
     } else {
         writer.put(Known::pending);
@@ -285,13 +299,19 @@ void Exchange::dispose(Object& object) noexcept {
         if (shared.watch.shared != nullptr) {
             static_cast<void>(graph::remove_waiter(object, shared.watch));
         }
-        // The value first: its blocks are pins of their own, and the owner may free their bytes
-        // as soon as the last pin is gone.
-        graph::free_object(&object);
-        unpin(shared);
-        return;
+        if (Driving::now() && ends_by_users_code(object)) {
+            return clerk_.give([this, &object, &shared] { finish_dispose(object, shared); });
+        }
+        return finish_dispose(object, shared);
     }
     graph::free_object(&object);
+}
+
+/// The value first: its blocks are pins of their own, and the owner may free their bytes as soon as
+/// the last pin is gone.
+void Exchange::finish_dispose(Object& object, Shared& shared) noexcept {
+    graph::free_object(&object);
+    unpin(shared);
 }
 
 void Exchange::unpin(Shared& shared) noexcept {

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "runtime/clerk.hpp"
 #include "runtime/network.hpp"
 #include "runtime/shared.hpp"
 #include "runtime/stall.hpp"
@@ -25,6 +26,10 @@ using graph::Shared;
 
 /// Adds a reference unless the last one has just gone.
 [[nodiscard]] CellPtr try_share_object(Object& object) noexcept;
+
+/// Whether the value is so small that it may go along with a reference. Runs code of the user's
+/// where weighs_by_users_code().
+[[nodiscard]] bool goes_along(const Object& object) noexcept;
 
 /// A value that arrived, and what is still on its way to it.
 struct Arrived {
@@ -58,7 +63,7 @@ public:
     /// Told when the last handle of an actor that this rank spawned is gone everywhere.
     using ActorEnded = std::function<void(const ObjectId& actor, Rank rank)>;
 
-    Exchange(Network& network, Limits limits, ActorEnded actor_ended);
+    Exchange(Network& network, Clerk& clerk, Limits limits, ActorEnded actor_ended);
 
     // ---- references ----
 
@@ -150,6 +155,11 @@ private:
     [[nodiscard]] std::unique_ptr<Encoded> make_form(Object& object);
     [[nodiscard]] const Encoded& form_of(Shared& shared);
     void answer(Shared& shared, Rank to, bool value);
+    [[nodiscard]] bool is_for_clerk(Shared& shared, bool value);
+    [[nodiscard]] bool has_form_soon(Shared& shared);
+    void finish_dispose(Object& object, Shared& shared) noexcept;
+    template <class Then>
+    void keep_for_clerk(Shared& shared, Then then);
     void send_value(Shared& shared, const ObjectId& id, Rank to);
     void notify_subscribers(Shared& shared);
     [[nodiscard]] Buffer map_block(Rank from, std::uint64_t offset, std::uint64_t bytes,
@@ -161,6 +171,7 @@ private:
     void describe_place(const Object& object, wire::RecordWriter& writer);
 
     Network& network_;
+    Clerk& clerk_;
     Limits limits_;
     ActorEnded actor_ended_;
     std::mutex mutex_;

@@ -18,7 +18,7 @@ std::string waiting_key(const ObjectId& id) {
 
 bool StallWatch::moved() {
     const std::uint64_t run = engine_.team.tasks_run();
-    return std::exchange(seen_, run) != run || engine_.team.busy();
+    return std::exchange(seen_, run) != run || engine_.team.busy() || !engine_.clerk.idle();
 }
 
 std::vector<Waiting> StallWatch::list() const {

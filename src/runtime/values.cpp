@@ -7,6 +7,7 @@
 
 #include <mobula/archive.hpp>
 
+#include "base/driving.hpp"
 #include "runtime/exchange.hpp"
 
 namespace mobula::runtime {
@@ -201,7 +202,63 @@ void Exchange::notify_subscribers(Shared& shared) {
     }
 }
 
+/// Has the clerk do `then` with the object, which is kept until it is done: the asking rank may hold
+/// it no more.
+template <class Then>
+void Exchange::keep_for_clerk(Shared& shared, Then then) {
+    Object* kept = nullptr;
+    {
+        Lock lock(mutex_);
+        ++shared.pins;
+        if (shared.object != nullptr) {
+            kept = static_cast<Object*>(try_share_object(*shared.object).release());
+        }
+    }
+    clerk_.give([this, &shared, kept, then] {
+        then();
+        CellPtr{kept};
+        unpin(shared);
+    });
+}
+
+/// Whether an answer would run code of the user's, or wait for some, while the calling thread
+/// drives the network.
+bool Exchange::is_for_clerk(Shared& shared, bool value) {
+    if (!Driving::now() || shared.located || shared.object == nullptr) return false;
+    return value ? !has_form_soon(shared) : weighs_by_users_code(*shared.object);
+}
+
+/// Whether form_of() needs no code of the user's, and takes no longer than a record should.
+bool Exchange::has_form_soon(Shared& shared) {
+    constexpr std::size_t bytes_max = std::size_t{1} << 20U;
+    Object* object = nullptr;
+    {
+        std::lock_guard guard(forms_mutex_);
+        if (shared.published) return true;
+        object = shared.object;
+    }
+    if (object == nullptr) return true;
+    switch (graph::state_of(*object)) {
+        case State::ready: {
+            const detail::TypeInfo& type = *object->type;
+            return type.quiet && type.weight(object->content.value) <= bytes_max;
+        }
+        case State::encoded: {
+            std::unique_ptr<Encoded> form = graph::copy_encoded(*object);
+            if (!form) return false;  // somebody decodes it just now
+            std::lock_guard guard(forms_mutex_);
+            if (!shared.published) shared.published = std::move(form);
+            return true;
+        }
+        case State::decoding: return false;
+        default: return true;
+    }
+}
+
 void Exchange::answer(Shared& shared, Rank to, bool value) {
+    if (is_for_clerk(shared, value)) {
+        return keep_for_clerk(shared, [this, &shared, to, value] { answer(shared, to, value); });
+    }
     Object& object = *shared.object;
     const State state = graph::state_of(object);
     const bool elsewhere = shared.located;
@@ -259,7 +316,11 @@ void Exchange::on_fetch(Rank from, RecordReader& reader) {
     if (shared.object != nullptr) cell = try_share_object(*shared.object);
     ++shared.pins;
     lock.unlock();
-    send_value(shared, id, from);
+    if (Driving::now() && cell && !has_form_soon(shared)) {
+        keep_for_clerk(shared, [this, &shared, id, from] { send_value(shared, id, from); });
+    } else {
+        send_value(shared, id, from);
+    }
     cell = {};
     unpin(shared);
 }

@@ -75,6 +75,8 @@ struct FunctionInfo {
     std::size_t (*weigh)(const void* arguments) noexcept = nullptr;
     /// Of a method: the type of the actors that it is called on; else null.
     const struct ActorInfo* method_of = nullptr;
+    /// Whether a value among the arguments is of a type that is not quiet; null: perhaps.
+    bool (*loud)(const void* arguments) noexcept = nullptr;
 };
 
 /// Adds the function to the table that all ranks compare when they meet, under a name that is the

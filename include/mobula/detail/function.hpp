@@ -72,6 +72,10 @@ public:
         return input_.cell != nullptr || input_.needs_value ? 0 : weight_of(value_);
     }
 
+    [[nodiscard]] bool loud() const noexcept {
+        return !is_quiet<D> && input_.cell == nullptr && !input_.needs_value;
+    }
+
     void visit(InputVisitor visitor, void* context) {
         if (input_.cell != nullptr) visitor(input_, context);
     }
@@ -259,6 +263,10 @@ struct Erased {
         return static_cast<const Arguments*>(place)->apply(
             [](const auto&... each) { return (std::size_t{0} + ... + each.weight()); });
     }
+    static bool loud(const void* place) noexcept {
+        return static_cast<const Arguments*>(place)->apply(
+            [](const auto&... each) { return (each.loud() || ...); });
+    }
     static void destroy(void* place) noexcept { static_cast<Arguments*>(place)->~Arguments(); }
 
     static constexpr FunctionInfo info{
@@ -278,7 +286,8 @@ struct Erased {
         std::max<std::size_t>(alignof(Arguments), 16),
         all_quiet<typename Call::Parameters>,
         &weigh,
-        Call::method_of};
+        Call::method_of,
+        &loud};
 };
 
 template <auto function>

@@ -19,6 +19,7 @@ struct TypeInfo {
     bool plain;
     bool quiet;  ///< see is_quiet
     const std::type_info* id;
+    bool users_weight = false;  ///< weight() runs code of the user's
 };
 
 /// The value of a function that returns nothing.
