@@ -72,7 +72,7 @@ private:
 [[nodiscard]] bool ends_by_users_code(const graph::Object& object) noexcept;
 /// Whether to tell its size does. Of an object with a value.
 [[nodiscard]] inline bool weighs_by_users_code(const graph::Object& object) noexcept {
-    return object.type->users_weight && graph::state_of(object) == graph::State::ready;
+    return graph::state_of(object) == graph::State::ready && object.type->users_weight;
 }
 
 }  // namespace mobula::runtime

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: what the other programs try one by one holds for all of it mixed. Method: a random graph
 // of tasks, methods, objects, streams, failures and dropped Refs is submitted while the same
-// numbers are worked out serially; every node must have the serial value. Arguments: seed, nodes.
+// numbers are worked out serially; every node must have the serial value, and none of the values'
+// own code may have run where the network is driven. Arguments: seed, nodes.
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -9,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/driving.hpp"
 #include "support/checks.hpp"
 
 namespace {
@@ -16,14 +19,42 @@ namespace {
 using namespace mobula;
 using namespace mobula::testing;
 
+std::atomic<int> runs{0}, runs_in_turn{0};
+/// Code of the user's runs, which keeps the network waiting where it is driven.
+void note_run() noexcept {
+    ++runs;
+    if (Driving::now()) ++runs_in_turn;
+}
+int count_runs() { return runs.load(); }
+int count_runs_in_turn() { return runs_in_turn.load(); }
+
 /// A number with ballast, so that some nodes travel inside messages and some do not.
 struct Value {
+    using value_type = char;
+
     std::uint64_t number = 0;
     std::vector<char> ballast;
+
+    Value() = default;
+    Value(std::uint64_t n, std::vector<char> b) : number(n), ballast(std::move(b)) {}
+    Value(const Value&) = default;
+    Value(Value&&) noexcept = default;
+    Value& operator=(const Value&) = default;
+    Value& operator=(Value&&) noexcept = default;
+    ~Value() { note_run(); }
     template <class Archive>
     void serialize(Archive& archive) {
+        note_run();
         archive(number, ballast);
     }
+    [[nodiscard]] std::size_t size() const noexcept {
+        note_run();
+        return ballast.size();
+    }
+};
+struct Thrown : std::runtime_error {
+    using std::runtime_error::runtime_error;
+    ~Thrown() override { note_run(); }
 };
 
 constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
@@ -48,7 +79,7 @@ Value nested(std::vector<Ref<Value>> inputs, std::size_t bytes) {
     for (const auto& input : inputs) sum = remote<combine>(sum, input, bytes);
     return get(sum);
 }
-Value thrower(const Value& a) { throw std::runtime_error(std::to_string(a.number)); }
+Value thrower(const Value& a) { throw Thrown(std::to_string(a.number)); }
 Value catcher(Ref<Value> ref) {
     try {
         return get(ref);
@@ -204,6 +235,11 @@ int driver(Job& job) {
         tellers.push_back(remote<tell>(on(rank), seed + rank + 1, nodes / job.ranks));
     }
     get(tellers);
+    for (unsigned rank = 0; rank < job.ranks; ++rank) {
+        check(get(remote<count_runs>(on(rank))) != 0, "no code of the values ran");
+        check_equal(get(remote<count_runs_in_turn>(on(rank))), 0,
+                    "runs of the values' code where the network is driven");
+    }
     return 0;
 }
 

@@ -19,15 +19,17 @@ using namespace mobula::testing;
 // ---- a door on every rank ----
 
 std::atomic<bool> closed{false};
-std::atomic<int> at_door{0};  // how many stood before the closed door
+std::atomic<int> times_opened{0};
+std::atomic<int> at_door{0};   // how many stood before the door since it was closed
 std::atomic<int> shut_out{0};  // before which it was never opened
 
 /// Not by await(), which gives the worker to others: this is what a long computation does.
 void pass_door() noexcept {
     if (!closed.load()) return;
+    const int opened_before = times_opened.load();
     ++at_door;
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(15);
-    while (closed.load()) {
+    while (closed.load() && times_opened.load() == opened_before) {
         if (std::chrono::steady_clock::now() > end) {
             ++shut_out;
             return;
@@ -45,6 +47,7 @@ int await_visitor() {
     return 1;
 }
 int open_door() {
+    ++times_opened;
     closed = false;
     return 1;
 }
