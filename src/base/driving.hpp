@@ -17,7 +17,20 @@ public:
     [[nodiscard]] static bool now() noexcept { return depth_ != 0; }
 
 private:
+    friend class NotDriving;
     static inline thread_local constinit unsigned depth_ = 0;
+};
+
+/// While one lives, its thread does not count as driving: what has to be done there all the same.
+class NotDriving {
+public:
+    NotDriving() noexcept : depth_(Driving::depth_) { Driving::depth_ = 0; }
+    ~NotDriving() { Driving::depth_ = depth_; }
+    NotDriving(const NotDriving&) = delete;
+    NotDriving& operator=(const NotDriving&) = delete;
+
+private:
+    unsigned depth_;
 };
 
 }  // namespace mobula

@@ -216,10 +216,12 @@ void Actors::leave_line(Task& task, std::unique_lock<std::mutex>& lock) {
 void Actors::drain_line(Line& line, std::unique_lock<std::mutex>& lock) {
     while (!line.calls.empty() && line.calls.first()->bound) {
         if (Dispatcher::is_for_clerk(*line.calls.first())) {
-            return engine_.clerk.give([this, &line] {
+            lock.unlock();
+            engine_.clerk.give([this, &line] {
                 std::unique_lock again(lines_mutex_);
                 drain_line(line, again);
             });
+            return lock.lock();
         }
         Task& first = *line.calls.pop();
         first.bound = false;

@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/driving.hpp"
 #include "base/fatal_signals.hpp"
 #include "base/tsc.hpp"
 #include "worker/thread_state.hpp"
@@ -30,7 +31,10 @@ void Clerk::give(Chore chore) {
             undone_.fetch_add(1, std::memory_order_relaxed);
         }
     }
-    if (chore) return chore();
+    if (chore) {
+        const NotDriving anyway;
+        return chore();
+    }
     given_.notify_one();
 }
 
