@@ -78,15 +78,18 @@ namespace {
 /// then one after another.
 constexpr unsigned nested_frees_max = 64;
 
+void free_while_driving(Object& object) noexcept {
+    if (!runtime::ends_by_users_code(object)) return graph::free_object(&object);
+    Engine::current().clerk.give([&object] { graph::free_object(&object); });
+}
+
 void free_object_of(Object& object) noexcept {
     if (object.shared != nullptr) {
         // Shared objects that outlive the engine go with the process.
         if (Engine::running()) Engine::current().exchange.dispose(object);
         return;
     }
-    if (Driving::now() && runtime::ends_by_users_code(object) && Engine::running()) {
-        return Engine::current().clerk.give([&object] { graph::free_object(&object); });
-    }
+    if (Driving::now()) return free_while_driving(object);
     graph::free_object(&object);
 }
 

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/driving.hpp"
 #include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "runtime/engine.hpp"
@@ -210,8 +209,7 @@ bool goes_along_by_users_code(const Object& object) noexcept {
 
 }  // namespace
 
-bool Dispatcher::is_for_clerk(Task& task) {
-    if (task.info->quiet || !Driving::now()) return false;
+bool Dispatcher::goes_by_users_code(Task& task) {
     if (holds_users_values(task)) return true;
     bool any = false;
     task.info->visit(
@@ -262,11 +260,16 @@ void Dispatcher::send(Task& task, Rank to) {
     task.results_left = task.info->results;
     const bool first_time = task.key.generation == 0;
     enter(task);  // it counts for its rank from now on
-    if (is_for_clerk(task)) [[unlikely]] {
-        return engine_.clerk.give([this, &task, first_time] { hand_over(task, first_time); });
-    }
+    if (is_for_clerk(task)) [[unlikely]]
+        return send_by_clerk(task, first_time);
     hand_over(task, first_time);
 }
+
+void Dispatcher::send_by_clerk(Task& task, bool first_time) {
+    engine_.clerk.give([this, &task, first_time] { hand_over(task, first_time); });
+}
+
+/// Encodes and sends it, unless it was cancelled.
 
 void Dispatcher::hand_over(Task& task, bool first_time) {
     const Rank to = task.where;

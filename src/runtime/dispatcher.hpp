@@ -9,6 +9,7 @@
 
 #include "base/clock.hpp"
 #include "base/counter.hpp"
+#include "base/driving.hpp"
 #include "base/spinlock.hpp"
 #include "graph/task.hpp"
 #include "runtime/exchange.hpp"
@@ -39,7 +40,9 @@ public:
     void send(Task& task, Rank to);
     /// Whether to send the task runs code of the user's while the calling thread drives the
     /// network: the clerk sends it then. Calls of one caller must go there one behind another.
-    [[nodiscard]] static bool is_for_clerk(Task& task);
+    [[nodiscard]] static bool is_for_clerk(Task& task) {
+        return !task.info->quiet && Driving::now() && goes_by_users_code(task);
+    }
     /// Whether a rank takes what it is sent so slowly that submission must slow down.
     [[nodiscard]] bool backlogged() const noexcept;
     /// A result of another rank's task was made here; or the task failed.
@@ -107,6 +110,8 @@ private:
     [[nodiscard]] static scheduler::Loads::Bound bound_of(const Task& task) noexcept;
     [[nodiscard]] Task* lookup(TaskKey key, Rank where) const;
     [[nodiscard]] Back take_back(const ResultHead& head, Rank from);
+    [[nodiscard]] static bool goes_by_users_code(Task& task);
+    void send_by_clerk(Task& task, bool first_time);
     void hand_over(Task& task, bool first_time);
     void write_task(Task& task, wire::RecordWriter& record, bool first_time);
     void look_for_repeats(const Task& task, detail::Writer& arguments);

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "base/check.hpp"
-#include "base/driving.hpp"
 #include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "runtime/signals.hpp"
@@ -321,8 +320,8 @@ void Engine::retire(Task& task) noexcept {
     drop(task);
 }
 
-void Engine::drop(Task& task) noexcept {
-    if (task.info->quiet || !Driving::now() || !holds_users_values(task)) return graph::drop(task);
+void Engine::drop_while_driving(Task& task) noexcept {
+    if (!holds_users_values(task)) return graph::drop(task);
     // Its results need not wait: a holder that finds itself alone may take a value out.
     if (!task.foreign) graph::drop_results(task);
     clerk.give([&task] { graph::drop(task); });

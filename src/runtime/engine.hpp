@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/driving.hpp"
 #include "graph/task.hpp"
 #include "runtime/actors.hpp"
 #include "runtime/clerk.hpp"
@@ -84,7 +85,11 @@ public:
     /// Its results are all there, or have failed: frees it.
     void retire(Task& task) noexcept;
     /// As graph::drop(), wherever that may run code of the user's.
-    void drop(Task& task) noexcept;
+    void drop(Task& task) noexcept {
+        if (task.info->quiet || !Driving::now()) [[likely]]
+            return graph::drop(task);
+        drop_while_driving(task);
+    }
     /// It will not run; tells whoever waits for its results.
     void fail(Task& task, const FailurePtr& failure) noexcept;
     void finish_result(Task& task, std::uint32_t number) noexcept;
@@ -143,6 +148,7 @@ public:
 
 private:
     friend class LastWord;
+    void drop_while_driving(Task& task) noexcept;
     [[noreturn]] static void throw_not_running();
     void follow_libraries();
     [[noreturn]] void leave(int code) noexcept;
