@@ -41,7 +41,8 @@ void Clerk::give(Chore chore) {
 /// The lock is held.
 bool Clerk::begin() noexcept {
     try {
-        fiber_.emplace(stack_bytes_, [](void* self) { static_cast<Clerk*>(self)->work(); }, this);
+        fiber_.emplace(
+            stack_bytes_, [](void* self) { static_cast<Clerk*>(self)->work(); }, this);
         thread_ = std::thread([this] { run(); });
         return true;
     } catch (const std::exception&) {

@@ -215,7 +215,8 @@ bool Dispatcher::goes_by_users_code(Task& task) {
     task.info->visit(
         graph::arguments(task),
         [](detail::Input& input, void* found) {
-            if (goes_along_by_users_code(Object::of(*input.cell))) *static_cast<bool*>(found) = true;
+            if (goes_along_by_users_code(Object::of(*input.cell)))
+                *static_cast<bool*>(found) = true;
         },
         &any);
     return any;

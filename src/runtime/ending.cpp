@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How a job ends, in order and otherwise.
+/// How a job ends, in order and otherwise, and how what it made is freed.
 
 #include <unistd.h>
 
@@ -82,6 +82,13 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
 void Engine::on_finish(Rank from) {
     if (from != driver_rank) throw Error("a rank without the driver says that it is done");
     stop();
+}
+
+void Engine::drop_while_driving(Task& task) noexcept {
+    if (!holds_users_values(task)) return graph::drop(task);
+    // Its results need not wait: a holder that finds itself alone may take a value out.
+    if (!task.foreign) graph::drop_results(task);
+    clerk.give([&task] { graph::drop(task); });
 }
 
 /// What came up while the network was driven. From then on nothing is given to the clerk: what may

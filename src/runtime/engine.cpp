@@ -320,13 +320,6 @@ void Engine::retire(Task& task) noexcept {
     drop(task);
 }
 
-void Engine::drop_while_driving(Task& task) noexcept {
-    if (!holds_users_values(task)) return graph::drop(task);
-    // Its results need not wait: a holder that finds itself alone may take a value out.
-    if (!task.foreign) graph::drop_results(task);
-    clerk.give([&task] { graph::drop(task); });
-}
-
 void Engine::fail(Task& task, const FailurePtr& failure) noexcept {
     if (task.foreign) {
         dispatcher.give_failure(task, *failure);
@@ -408,9 +401,8 @@ void Engine::on_cancel_object(wire::RecordReader& reader) {
 // ---- worker::Delegate ----
 
 bool Engine::poll() noexcept {
-    if (network.alone()) return false;
     const Driving driving;
-    return network.transport().progress();
+    return !network.alone() && network.transport().progress();
 }
 
 void Engine::flush() noexcept {

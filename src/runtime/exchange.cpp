@@ -163,8 +163,7 @@ static bool describe_value(Object& object, RecordWriter& writer) {
     }
     // Where code of the user's may not run, the holder asks for the value once it needs it.
     if (!type.quiet && Driving::now()) return false;
-    return goes_along(object) && encoded_small(object, value) &&
-           put(Known::inside, value.stream());
+    return goes_along(object) && encoded_small(object, value) && put(Known::inside, value.stream());
 }
 
 /// What is said of the size of an object that is here: where code of the user's may not run, only

@@ -202,8 +202,8 @@ void Exchange::notify_subscribers(Shared& shared) {
     }
 }
 
-/// Has the clerk do `then` with the object, which is kept until it is done: the asking rank may hold
-/// it no more.
+/// Has the clerk do `then` with the object, which is kept until that is done: the asking rank may
+/// hold it no more.
 template <class Then>
 void Exchange::keep_for_clerk(Shared& shared, Then then) {
     Object* kept = nullptr;

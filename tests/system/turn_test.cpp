@@ -104,8 +104,8 @@ struct Sized : Stubborn {
     }
 };
 
-constexpr std::size_t small = 10;     // goes along with a reference to it
-constexpr std::size_t medium = 3000;  // goes in a message of its own
+constexpr std::size_t small = 10;      // goes along with a reference to it
+constexpr std::size_t medium = 3000;   // goes in a message of its own
 constexpr std::size_t large = 10'000;  // stays where it was made until it is fetched
 
 template <class S>
@@ -176,8 +176,7 @@ template <class S>
 void answer_to_fetch(unsigned rank) {
     const std::vector<Ref<S>> refs = get(remote<make_objects<S>>(on(rank), medium));
     Ref<int> got;
-    at_closed_door(rank, "the answer to a fetch",
-                   [&] { got = remote<sum<S>>(on(0), refs[0]); });
+    at_closed_door(rank, "the answer to a fetch", [&] { got = remote<sum<S>>(on(0), refs[0]); });
     check_equal(get(got), 7 + static_cast<int>(medium), "the sum of what was fetched");
 }
 
@@ -217,8 +216,9 @@ void sending_of_tasks(unsigned rank) {
         check_equal(get(sums[0]), 8 + static_cast<int>(bytes), "the sum of a task's argument");
     };
     for (const std::size_t bytes : {small, medium, large}) {
-        submitted([&](std::size_t n) { return get(remote<submit_with_late_input<S>>(on(rank), n)); },
-                  bytes);
+        submitted(
+            [&](std::size_t n) { return get(remote<submit_with_late_input<S>>(on(rank), n)); },
+            bytes);
     }
     submitted([&](std::size_t n) { return get(remote<submit_with_object<S>>(on(rank), n)); },
               small);
