@@ -31,18 +31,29 @@ programs_of_tree() {
         sort | tr '\n' ' '
 }
 
-# One line that is rewritten on a terminal; nothing at all in a log, unless it fails.
+# One line that is rewritten on a terminal; in a log a line at the beginning and now and then.
 compile() {
     local target=$1
     if [[ -t 2 ]]; then
         NINJA_STATUS='slurm/run: building [%f/%t] ' ninja -C "$build" --quiet "$target" >&2 &&
             return
     else
-        ninja -C "$build" "$target" >"$build/compile.log" 2>&1 && return
+        NINJA_STATUS='[%f/%t] ' ninja -C "$build" "$target" 2>&1 | tell_of_building && return
         grep -v '^\[[0-9]*/[0-9]*\]' "$build/compile.log" | tail -n 40 >&2
     fi
     echo "slurm/run: $program did not build" >&2
     exit 1
+}
+
+# Keeps what ninja says, and passes on how far it is: at once, and twice a minute.
+tell_of_building() {
+    local line next=0
+    while IFS= read -r line; do
+        printf '%s\n' "$line"
+        [[ $line =~ ^(\[[0-9]+/[0-9]+\]) ]] && ((SECONDS >= next)) || continue
+        echo "slurm/run: building ${BASH_REMATCH[1]}" >&2
+        next=$((SECONDS + 30))
+    done >"$build/compile.log"
 }
 
 # The two bytes of an ELF file that name its machine, and the one that tells its word size.

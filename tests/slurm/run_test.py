@@ -59,6 +59,30 @@ def refuses_too_many_ranks():
     assert run('--dry-run', '-n', '768', PROBE, environment=ALLOCATION)[0] == 0
 
 
+def a_value_may_stand_close_to_its_letter():
+    apart = run('--dry-run', '-n', '2', '-w', '3', PROBE)
+    assert apart[0] == 0 and run('--dry-run', '-n2', '-w3', PROBE) == apart, apart
+    code, _, err = run('--dry-run', '-nine', PROBE)
+    assert code == 2 and '-n ine is no number' in err, (code, err)
+
+
+def building_is_told_of_without_a_terminal():
+    """Once at the beginning; not for each file, and not where there is nothing to build."""
+    with tempfile.TemporaryDirectory() as folder:
+        (pathlib.Path(folder) / 'build.ninja').write_text(
+            'rule make\n  command = touch $out\n' +
+            ''.join(f'build part{i}: make\n' for i in range(9)) +
+            'build all: phony ' + ' '.join(f'part{i}' for i in range(9)) + '\n')
+        line = ['bash', '-euo', 'pipefail', '-c',
+                f'source "{pathlib.Path(RUN).parent}/program.sh"; build=$1; compile all',
+                'bash', folder]
+        for told in (1, 0):
+            done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+            words = done.stderr.splitlines()
+            assert done.returncode == 0 and not done.stdout and len(words) == told, done
+            assert all(word.startswith('slurm/run: building [') for word in words), words
+
+
 def refuses_what_does_not_run():
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
@@ -275,7 +299,8 @@ def death_of_a_rank():
 
 def no_word_from_the_driver():
     code, _, err = run('-n', '2', PROBE, 'silent')
-    assert code == 1 and 'its driver left no exit code' in err, (code, err)
+    assert code == 1 and 'never called mobula::run, or its driver left no exit code' in err, (
+        code, err)
 
 
 def stops_at(which, expected):
@@ -328,7 +353,8 @@ def termination():
     stops_at(signal.SIGTERM, 143)
 
 
-tests = [refuses, refuses_too_many_ranks, refuses_what_does_not_run,
+tests = [refuses, refuses_too_many_ranks, a_value_may_stand_close_to_its_letter,
+         building_is_told_of_without_a_terminal, refuses_what_does_not_run,
          refuses_what_would_have_no_effect, dry_run_runs_nothing, dry_run_of_sbatch,
          dry_run_shows_bindings_on_request, mpirun_has_the_ranks_of_srun, unlike_nodes_are_told_of,
          a_step_shares_its_cpus,

@@ -17,8 +17,11 @@ SETUP = sys.argv[1]
 SHELL_TOOLS = ('bash', 'env', 'cut', 'awk', 'sed', 'id', 'cat')
 
 
-def run(*arguments, tools=()):
+def run(*arguments, tools=(), scripts={}):
     with tempfile.TemporaryDirectory() as folder:
+        for name, text in scripts.items():
+            (pathlib.Path(folder) / name).write_text(text)
+            (pathlib.Path(folder) / name).chmod(0o755)
         for tool in (*SHELL_TOOLS, *tools):
             if found := shutil.which(tool):
                 (pathlib.Path(folder) / tool).symlink_to(found)
@@ -26,7 +29,7 @@ def run(*arguments, tools=()):
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, timeout=60)
         left = sorted(path.name for path in pathlib.Path(folder).iterdir())
-        assert set(left) <= {*SHELL_TOOLS, *tools}, f'it left {left}'
+        assert set(left) <= {*SHELL_TOOLS, *tools, *scripts}, f'it left {left}'
     return done.returncode, done.stdout, done.stderr.splitlines()
 
 
@@ -75,13 +78,25 @@ def says_the_same_without_check():
     assert code == 2 and not out and 'openmpi-bin' in rows_of(lines), (code, out, lines)
 
 
+def says_so_when_all_is_there():
+    """A dpkg that has every package; slurm/run itself wants no word of it."""
+    names = re.findall(r'^(?:build|app|tests)\|([^|]+)\|', pathlib.Path(SETUP).read_text(), re.M)
+    installed = ' '.join(f'installed {name}' for name in names)
+    scripts = {'dpkg-query': f'#!/bin/sh\necho "{installed} "\n', 'apt-get': '#!/bin/sh\n'}
+    code, out, lines = run('--check', 'build', tools=['sh'], scripts=scripts)
+    assert code == 0 and not out, (code, out, lines)
+    assert lines == ['slurm/setup: nothing is missing for: build'], lines
+    assert run('build', tools=['sh'], scripts=scripts) == (0, '', [])
+
+
 def refuses_unknown_groups():
     code, out, lines = run('--check', 'fish')
     assert code == 2 and not out and len(lines) == 1 and re.match("slurm/setup: 'fish'", lines[0])
 
 
 CASES = (lists_what_is_missing, lists_the_groups_that_were_asked_for,
-         takes_what_is_there_by_other_ways, says_the_same_without_check, refuses_unknown_groups)
+         takes_what_is_there_by_other_ways, says_the_same_without_check, says_so_when_all_is_there,
+         refuses_unknown_groups)
 print(f'1..{len(CASES)}')
 for number, case in enumerate(CASES, 1):
     try:
