@@ -416,6 +416,7 @@ std::string Options::help() {
         std::string usual = print(row, defaults);
         if (usual == "auto") usual = fmt::format("auto, {}", row.automatic);
         std::string range = allowed(row).substr(0, allowed(row).find(", or auto"));
+        if (row.form == Form::yes_no) range += "; the argument without a value: yes";
         text += fmt::format("  {}=...\n      {}\n      {}; default: {}\n", flag_of(row), row.help,
                             range, usual);
     }

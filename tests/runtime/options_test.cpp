@@ -158,6 +158,7 @@ TEST(Options, BadValuesAreRefusedWithWhatIsAllowed) {
 
 TEST(Options, HelpListsEverySettingAndEveryDefaultIsAllowed) {
     const std::string help = Options::help();
+    EXPECT_THAT(help, HasSubstr("yes or no; the argument without a value: yes; default: no"));
     EXPECT_TRUE(parse({}, {"--mobula-help"}).help_wanted);
     std::istringstream lines(Options().effective());
     int count = 0;
