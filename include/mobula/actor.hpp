@@ -177,8 +177,8 @@ template <class A>
     return Actor<A>(std::move(cell));
 }
 
-/// Ends the actor at once: waiting calls fail with ActorDied, in a running one mobula::cancelled()
-/// turns true.
+/// Ends the actor: no further call begins, waiting ones fail with ActorDied, in a running method
+/// mobula::cancelled() turns true, and what that method returns still arrives.
 template <class A>
 void kill(const Actor<A>& actor) {
     detail::kill(actor.cell().get());

@@ -55,7 +55,7 @@ private:
     std::shared_ptr<const graph::Failure> failure_;
 };
 
-/// The rank that ran the task died, and the task's retries are used up.
+/// The rank that ran the task died. Not thrown yet: the death of a rank ends the job.
 class TaskCrashed : public Error {
 public:
     using Error::Error;
@@ -67,7 +67,7 @@ public:
     using Error::Error;
 };
 
-/// The rank that owned the object is gone, and the object with it.
+/// The object's bytes could not be fetched from the rank that keeps them.
 class OwnerDied : public Error {
 public:
     using Error::Error;

@@ -9,10 +9,10 @@
 
 namespace mobula {
 
-/// Resources reserved on ranks as a gang, all bundles or none. A bundle is a list of amounts:
-/// {"cpus", 2}, {"gpus", 1} or a custom resource. The reservation ends with this object. Throws
-/// Infeasible where the ranks could never hold it. Thread-bound to its task; the placements of its
-/// bundles may travel, and be used on every rank once the group is ready.
+/// Resources reserved on ranks as a gang, all bundles or none, while this object lives. A bundle is
+/// a list of amounts: {"cpus", 2}, {"gpus", 1} or a custom resource. Other demands get none;
+/// tasks of the usual one CPU keep off the CPUs only once something begins in the group. Throws
+/// Infeasible where the ranks could never hold it. Thread-bound to its task.
 class PlacementGroup {
 public:
     explicit PlacementGroup(std::vector<Resources> bundles, Strategy strategy = Strategy::pack)
@@ -26,7 +26,7 @@ public:
 
     /// Ready when all bundles are reserved; Cancelled when the group ends before that.
     [[nodiscard]] Ref<void> ready() const { return Ref<void>(ready_); }
-    /// For TaskOptions::placement and ActorOptions::placement.
+    /// For TaskOptions::placement and ActorOptions::placement; on every rank once ready() is.
     [[nodiscard]] Placement bundle(unsigned number) const {
         return {Placement::Kind::bundle, number, true, group_, detail::bundle_home(group_, number)};
     }
