@@ -345,6 +345,23 @@ def the_next_run_removes_what_a_killed_one_left():
     ends_within(20)
 
 
+def leaves_nothing_where_a_stop_ends_its_helpers():
+    """Slurm sends SIGTERM to all processes of a job, so also to one that has just made the folder,
+    or was to remove it."""
+    after = 'PATH=${PATH#*:}\n"${0##*/}" "$@" >/dev/null\nkill -TERM $$\n'
+    once = '[ ! -e "$0.done" ] || { PATH=${PATH#*:}; exec rm "$@"; }\n: >"$0.done"\nkill -TERM $$\n'
+    for helpers, ends in (({'mkdir': after, 'mktemp': after}, (143,)), ({'rm': once}, (0,))):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, script in helpers.items():
+                path = pathlib.Path(folder) / name
+                path.write_text('#!/bin/bash\n' + script)
+                path.chmod(0o755)
+            code, _, err = run('--no-build', '-n', '1', PROBE,
+                               environment={'PATH': folder + ':' + os.environ['PATH']})
+            assert code in ends, (helpers, code, err)
+            ends_within(5)
+
+
 def interrupt():
     stops_at(signal.SIGINT, 130)
 
@@ -361,7 +378,8 @@ tests = [refuses, refuses_too_many_ranks, a_value_may_stand_close_to_its_letter,
          a_rank_per_gpu_of_the_job, what_sbatch_refuses_is_told, the_log_is_named,
          workers_of_the_user_stay, bindings_are_shown, good_end, ranks_get_their_own_cpus,
          threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
-         no_word_from_the_driver, interrupt, termination, kill_ends_the_job,
+         no_word_from_the_driver,
+         leaves_nothing_where_a_stop_ends_its_helpers, interrupt, termination, kill_ends_the_job,
          the_next_run_removes_what_a_killed_one_left]
 print(f'1..{len(tests)}')
 for number, test in enumerate(tests, 1):
