@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by slurm/run: how a run ended, and what is to be said of one whose ranks can say nothing any
-# more.
+# Sourced by slurm/run: how a run ended, and what is to be said of one whose ranks can say nothing
+# any more.
 
 # Takes from the run's folder all that is needed of it: `code` and `reason` as the engine told them,
 # `of_rank` and `code_of_rank` where no rank lived to do so.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by slurm/run: the folder that lasts as long as the run, and the removal of all that is left.
+# Sourced by slurm/run: the folder that lasts as long as the run, and the removal of what is left.
 
 clean_up() {
     # A launcher that is stopped before it is more than a copy of this shell has this trap too.
@@ -67,8 +67,8 @@ remove_abandoned() {
     done
 }
 
-# Sets `scratch` to a new folder. Its name is known before it is there, so that clean_up() removes it
-# where a stop ends the command that makes it, as it would mktemp before that had told the name.
+# Sets `scratch` to a new folder. Its name is known before it is there, so that clean_up() removes
+# it where a stop ends the command that makes it: mktemp would not have told the name yet.
 make_folder() {
     local base=$1 code name
     while true; do
