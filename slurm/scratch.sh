@@ -30,18 +30,31 @@ remove_scratch() {
 remove_mpi_folders() {
     rm -rf -- "$mpi_folder" 2>/dev/null || true  # a rank's parent may just write there
     [[ -n ${SLURM_JOB_ID:-} && -z ${SLURM_HET_SIZE:-} ]] || return 0
-    # After a death a node may be gone, for which srun would wait; the others are cleaned by then.
-    local nodes=${SLURM_JOB_NUM_NODES:-1} limit=4
-    [[ ${reason:-} != *' died'* ]] || limit=1.5
-    timeout -k 0.2 "$limit" srun --overlap --mpi=none --no-kill --quiet --ntasks-per-node=1 \
-        -N "$nodes" -n "$nodes" rm -rf -- "$mpi_folder" </dev/null >/dev/null 2>&1 || true
+    local nodes=${SLURM_JOB_NUM_NODES:-1} limit=4 options=(--overlap --mpi=none --no-kill --quiet)
+    # After a death a node may be gone, for which srun would wait: what the engine knows of it from
+    # the network alone is in parentheses.
+    if [[ ${reason:-} =~ ^rank\ [0-9]+\ on\ node\ ([^ ]+)\ died( \()? ]]; then
+        limit=1.5
+        if [[ -n ${BASH_REMATCH[2]} ]]; then
+            nodes=$((nodes - 1))
+            options+=(--exclude="${BASH_REMATCH[1]}")
+        fi
+    fi
+    ((nodes > 0)) || return 0
+    # In braces, so that the shell's word on a killed command goes the same way.
+    { timeout -k 0.2 "$limit" srun "${options[@]}" --ntasks-per-node=1 -N "$nodes" -n "$nodes" \
+        rm -rf -- "$mpi_folder" </dev/null >/dev/null; } 2>/dev/null || true
 }
 
 # kill_ranks SCRATCH: a killed mpirun leaves its ranks alone; they are known by the status file that
-# they were given.
+# they were given. What runs in a container of this machine is of another machine for us.
 kill_ranks() {
+    local process
     grep -lzF "MOBULA_STATUS_FILE=$1/status" /proc/[0-9]*/environ 2>/dev/null |
-        sed 's,/proc/\([0-9]*\)/environ,\1,' | xargs -r kill -KILL 2>/dev/null || true
+        while IFS=/ read -r _ _ process _; do
+            [[ ! /proc/$process/ns/pid -ef /proc/self/ns/pid ]] ||
+                kill -KILL "$process" 2>/dev/null || true
+        done || true
 }
 
 # Sets `identity` to a process and when it began, which no later process with the same number

@@ -70,6 +70,24 @@ silent_cut_is_told() {
     gone() { ! on n3 pgrep -x weight_averagin; }
     until_deadline 30 gone || because "the rank behind the cut lives on"
 }
+# Nobody can reach what is behind the cut: it goes by itself, as soon as the job is to be over.
+cut_of_mpirun_leaves_nothing() {
+    [ -x "$build/$ends" ] || { echo "fault_job is not built"; return 77; }
+    local out begin
+    out=$(folder_of alice cut_mpirun)
+    notice_deaths_soon
+    user alice salloc --quiet --no-kill -N3 --ntasks-per-node=1 "$top/slurm/run" --no-build \
+        --mpirun -w 1 -n 3 "$build/$ends" stay >"$out/said" 2>&1 &
+    trained=$!
+    until_deadline 60 grep -qx ready "$out/said" || because "not ready: $(tail -n 1 "$out/said")"
+    begin=${EPOCHREALTIME/./}
+    "$cluster" cut n3 --silent
+    told_and_over n3 "$out" "$begin"
+    [ "$(grep -vcE '^(rank . is process [0-9]+|ready|salloc: .*)$' "$out/said")" = 1 ] ||
+        because "it said more than why: $(<"$out/said")"
+    until_deadline 30 nodes_are_clean || because "left behind the cut: $(left_behind)"
+    over_soon "$begin"
+}
 # With two ranks on a node Slurm itself ends the step when one dies, and may come before our word.
 one_of_two_dies() {
     need_training || return $?
