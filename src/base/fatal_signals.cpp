@@ -19,9 +19,13 @@ struct Signal {
     int number;
     std::string_view name;  // strsignal() may allocate
 };
-constexpr std::array signals{Signal{SIGSEGV, "Segmentation fault"}, Signal{SIGBUS, "Bus error"},
+constexpr std::array signals{Signal{SIGSEGV, "Segmentation fault"},
+                             Signal{SIGBUS, "Bus error"},
                              Signal{SIGFPE, "Floating point exception"},
-                             Signal{SIGILL, "Illegal instruction"}, Signal{SIGABRT, "Aborted"}};
+                             Signal{SIGILL, "Illegal instruction"},
+                             Signal{SIGABRT, "Aborted"},
+                             Signal{SIGPIPE, "Broken pipe"},
+                             Signal{SIGXFSZ, "File size limit exceeded"}};
 
 std::array<struct sigaction, signals.size()> previous{};
 std::array<bool, signals.size()> taken{};
@@ -45,6 +49,15 @@ void pass_on(const Event& event) noexcept {
     if (!event.is_fault()) raise(event.number);
 }
 
+/// What is said may itself go to a pipe that nobody reads, and must not end the process before the
+/// hooks have done their work.
+void bear_broken_pipes() noexcept {
+    if (!taken[place_of(SIGPIPE)]) return;
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &ignore, nullptr);
+}
+
 void say(FixedText& text) noexcept {
     FixedText line;
     line.add("mobula: ").add(text.view().substr(0, FixedText::bytes_max - 9)).add("\n");
@@ -61,6 +74,7 @@ void handle(int number, siginfo_t* info, void* context) {
         if (first == self) return pass_on(event);  // a hook has failed
         for (;;) pause();
     }
+    bear_broken_pipes();
     event.text.add("signal ").add(static_cast<std::uint64_t>(number));
     event.text.add(" (").add(signals[place_of(number)].name).add(")");
     for (const std::atomic<Hook>& slot : hooks) {

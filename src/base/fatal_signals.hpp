@@ -29,11 +29,12 @@ using Hook = void (*)(Event& event) noexcept;
 /// most 4, and one that is there already is not added again. Thread-safe.
 void add_hook(Hook hook) noexcept;
 
-/// Takes over SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT: the first thread that gets one calls the
-/// hooks, writes the sentence to stderr and leaves the signal to the handler that was there before
-/// (Open MPI's, a sanitizer's, or the default, which ends the process); other threads wait for that
-/// end. A handler that the program itself has installed is left in place, since it may be one that
-/// repairs the fault. Call it after MPI and UCX have started. Not thread-safe.
+/// Takes over SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGPIPE and SIGXFSZ: the first thread that
+/// gets one calls the hooks, writes the sentence to stderr and leaves the signal to the handler
+/// that was there before (Open MPI's, a sanitizer's, or the default, which ends the process); other
+/// threads wait for that end. A handler that the program itself has installed is left in place,
+/// since it may be one that repairs the fault. Call it after MPI and UCX have started. Not
+/// thread-safe.
 void install() noexcept;
 /// Gives the signals back. Not thread-safe.
 void uninstall() noexcept;

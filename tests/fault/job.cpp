@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -69,6 +70,20 @@ int hold_in_a_circle(unsigned ranks) {
     return get(root.call<&Holder::hold>(other));
 }
 
+/// To a pipe that nobody reads.
+void write_in_vain() {
+    std::array<int, 2> ends{};
+    if (pipe(ends.data()) != 0) return;
+    close(ends[0]);
+    static_cast<void>(!write(ends[1], "x", 1));
+}
+
+/// More than the rank may have: see start_deaths.py.
+void fill_memory() {
+    std::vector<std::vector<char>> blocks;
+    while (blocks.size() < 2000) blocks.emplace_back(1'000'000, 'x');
+}
+
 /// How a rank may die in a task.
 int die(std::string how) {
     if (how == "segv") std::raise(SIGSEGV);
@@ -76,6 +91,8 @@ int die(std::string how) {
     if (how == "exit") std::exit(3);
     if (how == "_exit") ::_exit(7);
     if (how == "kill") std::raise(SIGKILL);
+    if (how == "pipe") write_in_vain();
+    if (how == "memory") fill_memory();
     if (how == "thread") std::thread([] { throw std::runtime_error("nobody catches it"); }).join();
     return 0;
 }

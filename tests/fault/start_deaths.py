@@ -10,6 +10,7 @@ small_shm: the machine has little of /dev/shm. Then a rank is killed so many tim
 PROGRAM is fault_job. The moments are spread over the first half second after its first process
 exists: before run() is called, while the ranks meet, and after that.
 """
+import contextlib
 import glob
 import os
 import pathlib
@@ -35,6 +36,10 @@ ENVIRONMENT.update(MOBULA_DEAD_AFTER_MS='10000', MOBULA_WORKERS='1')
 def patience(seconds):
     """So much time as the seconds are worth beside what else runs on this machine."""
     return seconds * (1 + os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
+class Skipped(Exception):
+    pass
 
 
 def variables_of(path):
@@ -67,10 +72,10 @@ def first_process(mark, child):
     return ranks
 
 
-def start(mark, *words, **variables):
+def start(mark, *words, enter=None, **variables):
     return subprocess.Popen([RUN, '--no-build', '-n', str(RANKS), PROGRAM, *words], text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE,
+                            stderr=subprocess.PIPE, preexec_fn=enter,
                             env={**ENVIRONMENT, 'START_DEATHS': mark, **variables})
 
 
@@ -112,10 +117,6 @@ def end_before_run(way):
         child.communicate()
 
 
-class Skipped(Exception):
-    pass
-
-
 def small_shm(_):
     """slurm/run says so, and the engine where it is started without."""
     small = 'mount -t tmpfs -o size=4m tmpfs /dev/shm && exec "$@"'
@@ -148,6 +149,47 @@ def kill_one(number):
         child.communicate()
 
 
+@contextlib.contextmanager
+def little_memory():
+    """A control group in which the ranks do not find all that one of them will ask for."""
+    group = None
+    try:
+        with open('/proc/self/cgroup', encoding='ascii') as file:
+            paths = dict(line.strip().split(':', 2)[1:] for line in file)
+        one, other = '/sys/fs/cgroup/memory', '/sys/fs/cgroup'
+        base, limit = ((one + paths['memory'], 'memory.limit_in_bytes') if 'memory' in paths
+                       else (other + paths[''], 'memory.max'))
+        group = pathlib.Path(base) / f'mobula.{os.getpid()}'
+        group.mkdir()
+        (group / limit).write_text(str(1 << 30))
+    except (OSError, KeyError) as error:
+        with contextlib.suppress(OSError, AttributeError):
+            group.rmdir()
+        raise Skipped(f'no control group of its own with a limit of memory: {error}') from None
+    try:
+        yield lambda: (group / 'cgroup.procs').write_text(str(os.getpid()))
+    finally:
+        end = time.monotonic() + 10
+        while group.exists() and time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                group.rmdir()
+            time.sleep(0.1)
+
+
+def out_of_memory(_):
+    """The kernel kills a rank, and all that is known of it is told."""
+    mark = f'{os.getpid()}.memory'
+    with little_memory() as enter:
+        child = start(mark, 'die', 'memory', enter=enter)
+        try:
+            ending = (r'died: signal 9 \(Killed\), the kernel killed processes of this node for '
+                      r'want of memory; it had .*\(\.\.\.\) and \d+ more to run')
+            return end_of(child, mark, START_SECONDS + END_SECONDS, LAST, ending)
+        finally:
+            child.terminate()
+            child.communicate()
+
+
 def ready_ranks(child):
     """The processes of the ranks, when all have work."""
     pids = {}
@@ -164,6 +206,7 @@ def death_in_work(how):
     mark = f'{os.getpid()}.{how}'
     child = start(mark, *(['stay'] if how == 'several' else ['die', how]))
     rank, ending = LAST, {'kill': r'died: signal 9 \(Killed\)', '_exit': 'ended with exit code 7',
+                          'pipe': r'died: signal 13 \(Broken pipe\) in die\(\.\.\.\)',
                           'several': r'died: signal 9 \(Killed\)'}[how]
     try:
         if how == 'several':
@@ -173,7 +216,7 @@ def death_in_work(how):
                 os.kill(pids[rank], signal.SIGKILL)
             # The kernel may end them in any order.
             rank = f'({"|".join(map(str, victims))})'
-        else:
+        elif how != 'pipe':  # which a handler tells, on the rank itself
             ending += r'; it had .*\(\.\.\.\) and \d+ more to run'
         return end_of(child, mark, START_SECONDS + END_SECONDS, rank, ending)
     finally:
@@ -183,7 +226,8 @@ def death_in_work(how):
 
 def main():
     kinds = {'small_shm': small_shm, 'work.kill': death_in_work, 'work._exit': death_in_work,
-             'work.several': death_in_work}
+             'work.several': death_in_work, 'work.pipe': death_in_work,
+             'work.memory': out_of_memory}
     tests = [(kinds.get(way, end_before_run), way.removeprefix('work.')) for way in sys.argv[5:]]
     tests += [(kill_one, number) for number in range(KILLS)]
     print(f'1..{len(tests)}')

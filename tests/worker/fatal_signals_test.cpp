@@ -55,6 +55,38 @@ TEST(FatalSignals, SayTheirNameAndEndTheProcess) {
     EXPECT_EXIT(sent(), DiesOf{SIGBUS}, "mobula: signal 7 \\(Bus error\\)\n");
 }
 
+/// Writes to a pipe that nobody reads.
+void write_in_vain() {
+    int ends[2];
+    if (pipe(ends) != 0 || close(ends[0]) != 0) std::abort();
+    static_cast<void>(!write(ends[1], "x", 1));
+}
+
+TEST(FatalSignals, TellOfAPipeThatNobodyReads) {
+    const auto broken = [] {
+        install();
+        write_in_vain();
+    };
+    EXPECT_EXIT(broken(), DiesOf{SIGPIPE}, "mobula: signal 13 \\(Broken pipe\\)\n");
+    const auto ignored = [] {
+        std::signal(SIGPIPE, SIG_IGN);
+        install();
+        write_in_vain();
+        _exit(7);
+    };
+    EXPECT_EXIT(ignored(), ExitedWithCode(7), "^$");
+    const auto in_a_hook = [] {
+        without_core();
+        add_hook([](Event& event) noexcept {
+            write_in_vain();
+            event.text.add(", and went on");
+        });
+        install();
+        touch_nothing();
+    };
+    EXPECT_EXIT(in_a_hook(), DiesOf{SIGSEGV}, "and went on");
+}
+
 TEST(FatalSignals, AreToldByHooksInTheirOrderOnce) {
     const auto fault = [] {
         const Hook first = [](Event& event) noexcept { event.text.add(", one"); };
