@@ -33,8 +33,9 @@ void describe_place(std::vector<std::string>& lines, Engine& engine) {
     const std::size_t self = index(engine.self());
     const auto neighbours = std::count(nodes.begin(), nodes.end(), nodes[self]);
     lines.push_back(fmt::format("ranks: {}", nodes.size()));
-    lines.push_back(fmt::format("node: {} ({}), {} ranks", index(nodes[self]),
-                                engine.network.cluster().host_names()[self], neighbours));
+    lines.push_back(fmt::format("node: {} ({}), {} {}", index(nodes[self]),
+                                engine.network.cluster().host_names()[self], neighbours,
+                                neighbours == 1 ? "rank" : "ranks"));
 }
 
 void describe_devices(std::vector<std::string>& lines, Engine& engine) {

@@ -4,8 +4,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <string>
+
+#include <fmt/format.h>
 
 #include "base/fatal_signals.hpp"
 #include "base/log.hpp"
@@ -20,16 +25,24 @@ namespace mobula::runtime {
 using wire::Kind;
 using wire::RecordWriter;
 
+/// For tasks that run then for ever. A rank without such tasks waits as long for the others, and
+/// has `more` time to say so and to end. Workers without tasks need a moment to end, whatever the
+/// wait.
+static void leave_when_over(const Engine& engine, int code, std::chrono::milliseconds more) {
+    constexpr std::chrono::milliseconds least{500};
+    const std::chrono::milliseconds wait(std::lround(engine.options.exit_wait_s * 1000));
+    leave_after(std::max(wait, least) + more, code,
+                fmt::format("mobula: rank {} abandons tasks that still ran {:g} s after the "
+                            "driver's end (MOBULA_EXIT_WAIT_S)\n",
+                            index(engine.self()), engine.options.exit_wait_s));
+}
+
 /// Nothing new begins; what waits is woken. User code that does not end is left behind.
 void Engine::stop() {
     finished_.store(true);
     waits.end();
     team.stop();
-    const auto wait = std::chrono::seconds(static_cast<long>(options.exit_wait_s) + 1);
-    leave_after(wait, code_,
-                "mobula: rank " + std::to_string(index(self())) +
-                    " abandons tasks that still ran " + std::to_string(wait.count()) +
-                    " s after the driver's end (MOBULA_EXIT_WAIT_S)\n");
+    leave_when_over(*this, code_, std::chrono::milliseconds(0));
 }
 
 /// Where OpenMP or CUDA is in the process, what they keep per thread follows the tasks.
@@ -73,6 +86,7 @@ int Engine::run(const std::function<int(std::string& reason)>& driver) {
     fatal::add_hook(&LastWord::tell_death);
     fatal::install();
     team.run(first);
+    if (!last_word.begun()) leave_when_over(*this, code_, std::chrono::seconds(1));
     fatal::uninstall();
     unwatch_signals();
     drain();

@@ -43,8 +43,9 @@ void tell_verbs(transport::Cluster& cluster) {
         for (std::size_t verb = 0; verb < verbs.size(); ++verb) {
             const std::vector<unsigned>& ranks = peers.at(place).at(verb);
             if (ranks.empty()) continue;
-            log::info(fmt::format("large objects come by {} from ranks {} on {}", verbs.at(verb),
-                                  print_ranges(ranks), place == 0 ? "this node" : "other nodes"));
+            log::info(fmt::format("large objects come by {} from {} {} on {}", verbs.at(verb),
+                                  ranks.size() == 1 ? "rank" : "ranks", print_ranges(ranks),
+                                  place == 0 ? "this node" : "other nodes"));
         }
     }
 }
@@ -58,10 +59,11 @@ void introduce(transport::Cluster& cluster, std::span<const native::Devices> dev
     const std::size_t self = index(cluster.self());
     if (log::enabled(log::Level::info)) {
         const Peer& own = peers[self];
-        log::info(fmt::format(
-            "node {} ({}), {} CPUs {}, {} workers, GPUs {}", index(cluster.nodes()[self]),
-            cluster.host_names()[self], is_bound(devices[self]) ? "is bound to" : "may use",
-            print_ranges(devices[self].cpus), own.workers, print_ranges(own.gpus)));
+        log::info(fmt::format("node {} ({}), {} CPUs {}, {} {}, GPUs {}",
+                              index(cluster.nodes()[self]), cluster.host_names()[self],
+                              is_bound(devices[self]) ? "is bound to" : "may use",
+                              print_ranges(devices[self].cpus), own.workers,
+                              own.workers == 1 ? "worker" : "workers", print_ranges(own.gpus)));
         if (self == 0) tell_verbs(cluster);
     }
     // Whoever is not bound shares the CPUs with good reason.

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include <fmt/format.h>
 #include <mobula/error.hpp>
 
 #include "runtime/engine.hpp"
@@ -44,12 +45,12 @@ std::vector<Rank> ResourceGate::candidates(const TaskOptions& options, bool dema
         return candidates(anywhere, demands);
     }
     if (allowed.empty()) {
-        throw Infeasible("placement asks for " +
-                         std::string(placement.kind == Kind::rank ? "rank " : "node ") +
-                         std::to_string(placement.target) + ", and the job has " +
-                         (placement.kind == Kind::rank
-                              ? std::to_string(totals_.size()) + " ranks"
-                              : std::to_string(detail::surroundings().nodes) + " nodes"));
+        const bool of_rank = placement.kind == Kind::rank;
+        const std::size_t there = of_rank ? totals_.size() : detail::surroundings().nodes;
+        // A negative number became a large one on its way.
+        throw Infeasible(fmt::format("placement asks for {} {}, and the job has {} {}{}",
+                                     of_rank ? "rank" : "node", static_cast<int>(placement.target),
+                                     there, of_rank ? "rank" : "node", there == 1 ? "" : "s"));
     }
     throw Infeasible(scheduler::infeasible(amounts, totals_, allowed).value_or("infeasible"));
 }

@@ -2,6 +2,7 @@
 #include "runtime/status.hpp"
 
 #include <signal.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,7 +54,7 @@ int answer_at_start(const std::string& text) noexcept {
     return 0;
 }
 
-void leave_after(std::chrono::seconds delay, int code, const std::string& words) {
+void leave_after(std::chrono::milliseconds delay, int code, const std::string& words) {
     static std::atomic<int> exit_code{0};
     static std::array<char, 256> last_words;  // read by a signal's handler, which may not allocate
     static std::atomic<std::size_t> last_bytes{0};
@@ -66,7 +67,9 @@ void leave_after(std::chrono::seconds delay, int code, const std::string& words)
         _exit(exit_code.load());
     };
     sigaction(SIGALRM, &action, nullptr);
-    alarm(static_cast<unsigned>(std::max<long>(delay.count(), 1)));
+    const long ms = std::max<long>(delay.count(), 1);  // 0 would mean never
+    const itimerval once{{0, 0}, {ms / 1000, ms % 1000 * 1000}};
+    setitimer(ITIMER_REAL, &once, nullptr);
 }
 
 void stay() noexcept {

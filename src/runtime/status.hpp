@@ -32,7 +32,7 @@ inline constexpr int bad_input = 2;
 
 /// Ends the process with this code after a while, unless it ended before: whatever its threads do.
 /// Says `words` on stderr then, if there are any.
-void leave_after(std::chrono::seconds delay, int code, const std::string& words = {});
+void leave_after(std::chrono::milliseconds delay, int code, const std::string& words = {});
 
 /// The process ends by itself after all: takes leave_after() back.
 void stay() noexcept;

@@ -177,10 +177,17 @@ bool fits(const Amounts& total, const Amounts& demand) noexcept {
     });
 }
 
+/// "1 cpu", "2 cpus"; a name that a user gave stays as it is.
+static std::string print_with(std::int64_t steps, std::string_view name) {
+    const bool one_of_ours = steps == Amounts::one && (name == "cpus" || name == "gpus");
+    if (one_of_ours) name.remove_suffix(1);
+    return fmt::format("{} {}", print(steps), name);
+}
+
 std::string describe(const Amounts& amounts) {
     std::vector<std::string> parts;
-    if (amounts.cpus() != 0) parts.push_back(print(amounts.cpus()) + " cpus");
-    if (amounts.gpus() != 0) parts.push_back(print(amounts.gpus()) + " gpus");
+    if (amounts.cpus() != 0) parts.push_back(print_with(amounts.cpus(), "cpus"));
+    if (amounts.gpus() != 0) parts.push_back(print_with(amounts.gpus(), "gpus"));
     for (const auto& [name, steps] : amounts.custom()) parts.push_back(print(steps) + " " + name);
     return parts.empty() ? "nothing" : join(parts);
 }
@@ -196,9 +203,9 @@ std::optional<std::string> infeasible(const Amounts& demand, std::span<const Amo
         std::int64_t most = 0;
         for (const Rank rank : ranks) most = std::max(most, of(totals[index(rank)]));
         if (asked <= most) return;
-        missing.push_back(most == 0
-                              ? fmt::format("there are no {}", name)
-                              : fmt::format("at most {} {} are on a rank", print(most), name));
+        missing.push_back(most == 0 ? fmt::format("there are no {}", name)
+                                    : fmt::format("at most {} {} on a rank", print_with(most, name),
+                                                  most == Amounts::one ? "is" : "are"));
     };
     for (const Rank rank : ranks) {
         if (fits(totals[index(rank)], demand)) return std::nullopt;

@@ -83,6 +83,12 @@ int main(int argc, char** argv) {
         if (!argument.starts_with("--mobula-")) own.emplace_back(argument);
     }
     if (!engine_help) {
+        // The first argument, before the parser takes all of them away.
+        const std::string given = own.empty() ? std::string() : own.back();
+        if (!given.empty() && given.front() != '-' && given != "doctor") {
+            return mobula::runtime::refuse_to_start("there is no subcommand " + given +
+                                                    "; there is `mobula doctor`");
+        }
         try {
             app.parse(own);
         } catch (const CLI::ParseError& error) {

@@ -339,6 +339,8 @@ def deaf(job, ranks):
     job.wait_until_gone(STOP_SECONDS)
     job.check_status(0)
     job.check_said_once('tasks still ran 2 s after the driver')
+    if set(re.findall(r'still ran (\S+) s', job.output)) != {'2'}:
+        job.fail('states another time than MOBULA_EXIT_WAIT_S')
 
 
 def circle(job, ranks):
@@ -365,7 +367,7 @@ def licences(job, ranks):
     job.wait_until_ready()
     job.wait_until_gone(STOP_SECONDS)
     last = ranks - 1
-    needs = r'needs 1 licence \(free: 1 cpus\) and waits'
+    needs = r'needs 1 licence \(free: 1 cpu\) and waits'
     since = r'\([1-9]\d* s\)'
     for line in (
             rf'placement group 1 of rank 0 on rank 0 {needs} for actor holder 0 {since}',

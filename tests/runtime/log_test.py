@@ -29,7 +29,7 @@ def each_rank_introduces_itself():
     for rank in range(RANKS):
         about = [text for who, text in said if who == rank and text.startswith('node ')]
         assert len(about) == 1 and re.fullmatch(
-            r'node 0 \(\S+\), (is bound to|may use) CPUs [\d,-]+, \d+ workers, GPUs .+',
+            r'node 0 \(\S+\), (is bound to|may use) CPUs [\d,-]+, (1 worker|\d+ workers), GPUs .+',
             about[0]), (rank, said)
         # Only what is less than all of the node is said to be bound.
         cpus = len(os.sched_getaffinity(0))
@@ -38,8 +38,8 @@ def each_rank_introduces_itself():
     verbs = [(who, text) for who, text in said if text.startswith('large objects come by ')]
     if RANKS > 1:
         assert len(verbs) == 1 and verbs[0][0] == 0, said
-        peers = '1' if RANKS == 2 else f'1-{RANKS - 1}'
-        told = re.fullmatch(rf'.* by (map|get|push) from ranks {peers} on this node', verbs[0][1])
+        peers = 'rank 1' if RANKS == 2 else f'ranks 1-{RANKS - 1}'
+        told = re.fullmatch(rf'.* by (map|get|push) from {peers} on this node', verbs[0][1])
         assert told and f'large objects come by {told[1]}\n' in report, (verbs, report)
 
 

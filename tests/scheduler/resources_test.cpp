@@ -61,6 +61,7 @@ TEST(Amounts, OfOptionsAndBundles) {
 TEST(Amounts, DescribesItself) {
     EXPECT_EQ(describe(Amounts()), "nothing");
     EXPECT_EQ(describe(Amounts(2, 0.5, {{"accel", 1}})), "2 cpus, 0.5 gpus and 1 accel");
+    EXPECT_EQ(describe(Amounts(1, 1, {{"gpus of old", 3}})), "1 cpu, 1 gpu and 3 gpus of old");
     EXPECT_EQ(describe(Amounts(0, 0, {{"a", 0.0001}, {"b", 1e6}})), "0.0001 a and 1000000 b");
 }
 
@@ -77,10 +78,10 @@ TEST(Amounts, SayWhatIsInfeasible) {
     const std::vector<Amounts> totals{Amounts(4, 2), Amounts(8, 0, {{"disk", 1}})};
     EXPECT_FALSE(infeasible(Amounts(8, 0), totals));
     EXPECT_EQ(infeasible(Amounts(1, 4, {{"tape", 1}}), totals),
-              "no rank of this job has 1 cpus, 4 gpus and 1 tape at once: at most 2 gpus are on a "
+              "no rank of this job has 1 cpu, 4 gpus and 1 tape at once: at most 2 gpus are on a "
               "rank and there are no tape");
     EXPECT_EQ(infeasible(Amounts(8, 1), totals),
-              "no rank of this job has 8 cpus and 1 gpus at once: rank 0 has 4 cpus and 2 gpus and "
+              "no rank of this job has 8 cpus and 1 gpu at once: rank 0 has 4 cpus and 2 gpus and "
               "rank 1 has 8 cpus and 1 disk");
     const Rank first{0};
     EXPECT_THAT(*infeasible(Amounts(8, 0), totals, {&first, 1}),

@@ -53,6 +53,9 @@ void where_asked(unsigned rank) {
     const std::string text =
         thrown<Infeasible>([&] { remote<where>(on(nobody)); }, "a rank that does not exist");
     check_contains(text, std::to_string(nobody), "the refusal of a rank");
+    const std::string negative =
+        thrown<Infeasible>([&] { remote<where>(on(unsigned(-1))); }, "a negative rank");
+    check_contains(negative, "rank -1, and the job has", "the refusal of a negative rank");
     check(get(remote<where>({.placement = Placement::on_rank(nobody, false)})) < ranks(),
           "a wish for a rank that does not exist was not ignored");
     thrown<Infeasible>([&] { remote<where>({.placement = Placement::on_node(nodes() + 3)}); },

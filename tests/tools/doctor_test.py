@@ -66,10 +66,10 @@ def tells_what_it_promises():
     for rank, facts in facts_of(out).items():
         for promised in [
                 f'ranks: {RANKS}',
-                rf'node: 0 \({re.escape(socket.gethostname())}\), {RANKS} ranks',
+                rf'node: 0 \({re.escape(socket.gethostname())}\), {RANKS} ranks?',
                 r'cpus: ([\d,-]+) are (bound|all of the node).*',
                 r'workers: [1-9]\d*.*', 'gpus: .+',
-                r'resources: .*cpus.*', r'memory: .+ for the job on this node, arena of .+',
+                r'resources: .*cpus?.*', r'memory: .+ for the job on this node, arena of .+',
                 r'library: Open MPI v?\d+\.\d+.*', r'library: UCX \d+\.\d+.*',
                 r'library: HDF5 \d+\.\d+.*', r'library: NCCL (\d+\.\d+.*|not found.*|unknown)',
                 r'limit: \d+ memory mappings.*', 'limit: .+ of shared memory',
@@ -90,7 +90,8 @@ def tells_what_it_promises():
 
 
 def refuses_in_one_sentence():
-    for words, what in [(['doctor', '--nonsense'], '--nonsense'), (['fish'], 'mobula doctor'),
+    for words, what in [(['doctor', '--nonsense'], '--nonsense'),
+                        (['fish'], 'no subcommand fish; there is `mobula doctor`'),
                         ([], 'mobula doctor')]:
         alone = subprocess.run([MOBULA, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True)
