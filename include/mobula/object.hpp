@@ -14,6 +14,7 @@
 
 #include <mobula/archive.hpp>
 #include <mobula/detail/engine.hpp>
+#include <mobula/time_limit.hpp>
 
 namespace mobula {
 
@@ -63,15 +64,6 @@ struct Refused {
 /// The type under which a result of type T is stored.
 template <class T>
 using Stored = std::conditional_t<std::is_void_v<T>, Nothing, T>;
-
-inline Deadline deadline_after(std::optional<std::chrono::nanoseconds> timeout) {
-    using Clock = std::chrono::steady_clock;
-    if (!timeout) return std::nullopt;
-    const std::chrono::nanoseconds limit = *timeout;  // here, or gcc 12 warns of it where inlined
-    const Clock::time_point now = Clock::now();
-    if (limit > Clock::time_point::max() - now) return std::nullopt;
-    return now + limit;
-}
 
 void wait_or_throw(std::span<Cell* const> cells, Deadline deadline);
 
@@ -146,24 +138,21 @@ auto put(T&& value) {
 /// and where the others have begun nothing for 0.1 s while something is ready. With
 /// MOBULA_DRIVER_ALONE the driver has a worker on which nothing else runs.
 template <class T>
-T get(const Ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+T get(const Ref<T>& ref, TimeLimit timeout = {}) {
     detail::Cell* const cell = ref.cell().get();
-    detail::wait_or_throw(std::span(&cell, 1), detail::deadline_after(timeout));
+    detail::wait_or_throw(std::span(&cell, 1), timeout.deadline());
     return detail::take_value<T>(*cell);
 }
 
 /// There only so that no second error follows a sentence.
-inline detail::Refused get(const detail::Refused& refused,
-                           std::optional<std::chrono::nanoseconds> = std::nullopt) {
-    return refused;
-}
+inline detail::Refused get(const detail::Refused& refused, TimeLimit = {}) { return refused; }
 
 /// As get(), without a copy. Throws Error where a value was moved out.
 template <class T>
     requires(!std::is_void_v<T>)
-View<T> view(const Ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+View<T> view(const Ref<T>& ref, TimeLimit timeout = {}) {
     detail::Cell* const cell = ref.cell().get();
-    detail::wait_or_throw(std::span(&cell, 1), detail::deadline_after(timeout));
+    detail::wait_or_throw(std::span(&cell, 1), timeout.deadline());
     return View<T>(ref.cell(), detail::seen_value<T>(*cell));
 }
 
@@ -187,10 +176,9 @@ std::span<Cell* const> cells_in(std::span<const Ref<T>> refs) {
 
 /// The values of many, in the order of the refs; waits for all at once. For Ref<void>: waits.
 template <class T>
-auto get(std::span<const Ref<T>> refs,
-         std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+auto get(std::span<const Ref<T>> refs, TimeLimit timeout = {}) {
     const std::vector<detail::Cell*> cells = detail::cells_of(refs);
-    detail::wait_or_throw(cells, detail::deadline_after(timeout));
+    detail::wait_or_throw(cells, timeout.deadline());
     if constexpr (std::is_void_v<T>) {
         for (detail::Cell* cell : cells) detail::take_value<void>(*cell);
     } else {
@@ -202,19 +190,17 @@ auto get(std::span<const Ref<T>> refs,
 }
 
 template <class T>
-auto get(const std::vector<Ref<T>>& refs,
-         std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+auto get(const std::vector<Ref<T>>& refs, TimeLimit timeout = {}) {
     return mobula::get(std::span<const Ref<T>>(refs), timeout);
 }
 
 /// The values of several refs of different types (none of them void).
 template <class... T>
-std::tuple<T...> get(const std::tuple<Ref<T>...>& refs,
-                     std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+std::tuple<T...> get(const std::tuple<Ref<T>...>& refs, TimeLimit timeout = {}) {
     return std::apply(
         [&](const Ref<T>&... each) {
             detail::Cell* const cells[] = {each.cell().get()...};
-            detail::wait_or_throw(cells, detail::deadline_after(timeout));
+            detail::wait_or_throw(cells, timeout.deadline());
             return std::tuple<T...>{detail::take_value<T>(*each.cell())...};
         },
         refs);
@@ -229,10 +215,9 @@ struct Waited {
 /// Waits until at least `count` of the refs are done (ready or failed) or the time is over; never
 /// throws for a failed one. With `count` larger than the number of refs: all of them.
 template <class T>
-Waited wait(std::span<const Ref<T>> refs, std::size_t count = 1,
-            std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+Waited wait(std::span<const Ref<T>> refs, std::size_t count = 1, TimeLimit timeout = {}) {
     const std::vector<detail::Cell*> cells = detail::cells_of(refs);
-    detail::wait_for(cells, std::min(count, cells.size()), detail::deadline_after(timeout), false);
+    detail::wait_for(cells, std::min(count, cells.size()), timeout.deadline(), false);
     Waited result;
     for (std::size_t i = 0; i < cells.size(); ++i) {
         (detail::is_done(*cells[i]) ? result.done : result.pending).push_back(i);
@@ -241,8 +226,7 @@ Waited wait(std::span<const Ref<T>> refs, std::size_t count = 1,
 }
 
 template <class T>
-Waited wait(const std::vector<Ref<T>>& refs, std::size_t count = 1,
-            std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+Waited wait(const std::vector<Ref<T>>& refs, std::size_t count = 1, TimeLimit timeout = {}) {
     return mobula::wait(std::span<const Ref<T>>(refs), count, timeout);
 }
 
@@ -265,9 +249,8 @@ public:
     }
 
     /// Waits for the next one. Empty after the last one, or at the time limit.
-    [[nodiscard]] std::optional<std::size_t> next(
-        std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
-        return detail::next_arrival(*queue_, detail::deadline_after(timeout));
+    [[nodiscard]] std::optional<std::size_t> next(TimeLimit timeout = {}) {
+        return detail::next_arrival(*queue_, timeout.deadline());
     }
 
     class Iterator {
@@ -309,11 +292,10 @@ template <class T>
 /// one, by erase() or with the last ref in the place of the one taken out, or that adds refs, costs
 /// about the same per result however many refs there are. Throws Timeout, or BadInput for no refs.
 template <class T>
-std::size_t when_any(const std::vector<Ref<T>>& refs,
-                     std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
+std::size_t when_any(const std::vector<Ref<T>>& refs, TimeLimit timeout = {}) {
     if (refs.empty()) throw BadInput("when_any: there are no objects to wait for");
-    const std::optional<std::size_t> which = detail::wait_for_any(
-        detail::cells_in(std::span<const Ref<T>>(refs)), detail::deadline_after(timeout));
+    const std::optional<std::size_t> which =
+        detail::wait_for_any(detail::cells_in(std::span<const Ref<T>>(refs)), timeout.deadline());
     if (!which) throw Timeout("when_any: none of the objects became ready in time");
     return *which;
 }

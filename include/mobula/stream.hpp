@@ -27,9 +27,8 @@ public:
     }
 
     /// Waits for the next item's object; empty at the end. Throws the task's failure, or Timeout.
-    [[nodiscard]] std::optional<Ref<T>> next(
-        std::optional<std::chrono::nanoseconds> timeout = std::nullopt) {
-        detail::CellPtr item = detail::next_item(*cell_, detail::deadline_after(timeout));
+    [[nodiscard]] std::optional<Ref<T>> next(TimeLimit timeout = {}) {
+        detail::CellPtr item = detail::next_item(*cell_, timeout.deadline());
         if (!item) return std::nullopt;
         return Ref<T>(std::move(item));
     }
@@ -65,7 +64,7 @@ inline constexpr bool never = false;
 
 /// Exists for its sentence only: a stream has no value to get.
 template <class T>
-void get(const Stream<T>&, std::optional<std::chrono::nanoseconds> = std::nullopt) {
+void get(const Stream<T>&, TimeLimit = {}) {
     static_assert(detail::never<T>,
                   "mobula: get(stream): a stream is many objects; take each by next() or in a loop "
                   "over the stream, and get that one");

@@ -127,7 +127,7 @@ inline void complete_alone(Object& object) noexcept {
 /// Takes a waiter out; false when it is not there, because it was or is being fired.
 bool remove_waiter(Object& object, Waiter& waiter) noexcept;
 
-/// Who reads a value, for what is said where it cannot be decoded.
+/// The reader of a value, for what is said where it cannot be decoded.
 struct Reading {
     std::uint32_t rank = 0;
     const Task* task = nullptr;  ///< of which it is an argument; null: another reader

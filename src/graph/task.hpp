@@ -23,6 +23,7 @@ using detail::Input;
 /// What only some tasks have: kept apart so that the others do not pay for it.
 struct TaskExtra : Pooled {
     TaskOptions options;
+    bool own_priority = false;     ///< of a call: given with it, so it is not the actor's
     bool demands = false;          ///< more than the one worker that runs it
     bool holds = false;            ///< the demands are taken from the rank's resources
     int attempts = 0;              ///< that threw and were followed by another one

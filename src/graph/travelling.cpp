@@ -17,6 +17,9 @@ namespace {
 
 using detail::ExceptionInfo;
 
+/// It goes with each word of the failure, which has to fit into one record.
+constexpr std::size_t travelling_bytes_max = std::size_t{1} << 20U;
+
 /// The type under which an exception is thrown that is two things in one object. C++ would not
 /// catch it as a base that both have, such as std::exception: which of the two is meant is
 /// ambiguous. A handler that is looked for asks the thrown object's type_info whether and where its
@@ -107,14 +110,14 @@ void encode_travelling(Failure& failure) {
         if (!writer.references().empty() || !writer.attachments().empty()) {
             throw Error("it holds a reference or an Array");
         }
+        if (writer.stream().size() > travelling_bytes_max) throw Error("it has more than 1 MiB");
     } catch (...) {
         failure.message += " (this exception could not be encoded to travel as itself: " +
                            text_of(describe_current_exception()) + ")";
         return;
     }
-    const std::vector<std::byte> bytes = writer.stream().copy();
     failure.travelling = number;
-    failure.value = bytes;
+    failure.value = writer.stream().copy();
 }
 
 void throw_travelled(const FailurePtr& failure) {

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 namespace mobula::native {
 
@@ -65,12 +66,19 @@ void ucp_give_back(ucs_status_ptr_t request) noexcept {
     if (UCS_PTR_IS_PTR(request)) ucp_request_free(request);
 }
 
+/// Whether the user's list of transports may have TCP in it.
+bool asks_for_tcp() noexcept {
+    const char* const text = std::getenv("UCX_TLS");
+    const std::string_view list = text == nullptr ? "" : text;
+    return list.find("tcp") != list.npos || list.find("all") != list.npos;
+}
+
 void set_ucx_environment(bool network) noexcept {
     // These belong to a memory domain and to an interface.
     setenv("UCX_CMA_MEMORY_INVALIDATE", "y", 0);
     // UCX 1.13 takes several events at once, and aborts when one of them closes the connection that
     // a later one is about (tcp_iface.c: "conn_state != CLOSED"), as after a peer's death.
-    if (network) setenv("UCX_TCP_MAX_POLL", "1", 0);
+    if (network || asks_for_tcp()) setenv("UCX_TCP_MAX_POLL", "1", 0);
 }
 
 void silence_ucx() noexcept {
@@ -79,7 +87,7 @@ void silence_ucx() noexcept {
                             va_list) { return UCS_LOG_FUNC_RC_STOP; });
 }
 
-UcpContext::UcpContext(const UcpNeeds& needs) {
+UcpContext::UcpContext(const UcpNeeds& needs) : serves_reads_(needs.one_sided) {
     set_ucx_environment(needs.network);
     Config config;
     // Segments of System V can be opened by the user's whole group (mode 0660), others only by the

@@ -51,17 +51,21 @@ struct UcpNeeds {
 class UcpContext {
 public:
     explicit UcpContext(const UcpNeeds& needs);
-    UcpContext(UcpContext&& from) noexcept : handle_(std::exchange(from.handle_, nullptr)) {}
+    UcpContext(UcpContext&& from) noexcept
+        : handle_(std::exchange(from.handle_, nullptr)), serves_reads_(from.serves_reads_) {}
     UcpContext& operator=(UcpContext&&) = delete;
     ~UcpContext();
 
     [[nodiscard]] ucp_context_h get() const noexcept { return handle_; }
+    /// Whether peers may read this rank's memory.
+    [[nodiscard]] bool serves_reads() const noexcept { return serves_reads_; }
 
     /// What UCX tells of the devices that it uses: several lines of text.
     [[nodiscard]] std::string describe() const;
 
 private:
     ucp_context_h handle_ = nullptr;
+    bool serves_reads_ = false;
 };
 
 /// One worker in mode SERIALIZED: any thread may use it, one at a time.

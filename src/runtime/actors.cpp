@@ -24,6 +24,15 @@ FailurePtr died(const std::string& reason) {
     return failure;
 }
 
+FailurePtr of_another_class(const Task& method) {
+    auto failure = std::make_shared<graph::Failure>();
+    failure->kind = graph::FailureKind::infeasible;
+    failure->message = graph::name_of(method) +
+                       " is no method of the actor, which is of another class; find<A>() needs the "
+                       "class that spawn<A>() was given";
+    return failure;
+}
+
 std::string constructor_failed(const graph::Failure& why) {
     return "the actor's constructor failed: " + why.sentence();
 }
@@ -226,7 +235,11 @@ void Actors::drain_line(Line& line, std::unique_lock<std::mutex>& lock) {
         Task& first = *line.calls.pop();
         first.bound = false;
         lock.unlock();
-        dispatch(first);
+        {
+            // Asked again, it might be for the clerk by now, and the next one would overtake it.
+            const NotDriving decided;
+            dispatch(first);
+        }
         lock.lock();
     }
     line.draining = false;

@@ -26,6 +26,8 @@ using graph::Object;
 
 /// The failure of calls of a dead actor.
 [[nodiscard]] FailurePtr died(const std::string& reason);
+/// Why a call through a handle of the wrong class does not run.
+[[nodiscard]] FailurePtr of_another_class(const Task& method);
 /// Why calls fail of an actor whose constructor did.
 [[nodiscard]] std::string constructor_failed(const graph::Failure& why);
 

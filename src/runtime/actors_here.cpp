@@ -96,9 +96,6 @@ void Actors::check_arrival(const ObjectId& id, const detail::FunctionInfo& info)
     const auto found = instances_.find(id);
     if (found == instances_.end() || found->second->info == nullptr) return;
     if (info.actor != nullptr) throw Error("a record makes an actor that is made already");
-    if (info.method_of != found->second->info) {
-        throw Error("a record calls a method of another class than its actor's");
-    }
 }
 
 Actors::Instance& Actors::enter(Task& task, const ObjectId& id, bool construct) {
@@ -206,7 +203,7 @@ void Actors::pump(Instance& instance, Lock& lock) {
             instance.mailbox.pop_front();
             ++instance.running;
             instance.under_way.push_back(task);
-            if (instance.priority != 0 && task->extra == nullptr) {
+            if (instance.priority != 0 && (task->extra == nullptr || !task->extra->own_priority)) {
                 graph::extra_of(*task).options.priority = instance.priority;
             }
             start.push(*task);
@@ -290,8 +287,12 @@ FailurePtr Actors::finished(Task& task, FailurePtr failure) {
     }
     Lock lock(lock_);
     auto& target = *static_cast<Instance*>(task.instance);
-    if (target.dead && failure && failure->kind == graph::FailureKind::cancelled) {
-        failure = target.dead;
+    if (failure && failure->kind == graph::FailureKind::cancelled) {
+        if (target.dead) {
+            failure = target.dead;
+        } else if (task.info->actor == nullptr && task.info->method_of != target.info) {
+            failure = of_another_class(task);
+        }
     }
     if (task.info->actor != nullptr) {
         target.constructor = nullptr;

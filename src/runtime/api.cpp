@@ -250,7 +250,9 @@ void call(Cell* actor, Task& method, const CallOptions* options) {
         throw BadInput("call: the handle is default-made and names no actor");
     }
     if (options != nullptr && options->priority) {
-        graph::extra_of(method).options.priority = *options->priority;
+        graph::TaskExtra& extra = graph::extra_of(method);
+        extra.options.priority = *options->priority;
+        extra.own_priority = true;
     }
     engine.actors.call(Object::of(*actor), method);
 }

@@ -82,7 +82,7 @@ std::optional<std::size_t> ArrivalQueue::take(runtime::Gathering* sleeping) {
 std::optional<std::size_t> ArrivalQueue::next(Deadline deadline) {
     runtime::Engine& engine = runtime::Engine::current();
     for (;;) {
-        // Only who has to wait may be refused to.
+        // Only a caller that has to wait may be refused to.
         if (const std::optional<std::size_t> number = take(nullptr)) return number;
         if (given_ == added_) return std::nullopt;
         runtime::Gathering gathering(engine.team, 1);

@@ -149,7 +149,7 @@ private:
     Time still_here_since_{};
 
     Spinlock robbed_lock_;
-    std::vector<Rank> robbed_by_;  ///< those who know that this rank has no room
+    std::vector<Rank> robbed_by_;  ///< the ranks that know that this one has no room
     std::atomic<bool> robbed_{false};
 
     Spinlock foreign_lock_;

@@ -35,6 +35,7 @@ void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
     if (kind != Kind::task) engine_.actors.check_arrival(actor, *info);
     std::unique_ptr<graph::TaskExtra> extra;
     if ((head.flags & has_options) != 0) extra = read_extra(reader);
+    if (extra && kind == Kind::call) extra->own_priority = true;  // it has no other option
     if (extra && extra->demands) engine_.resources.check_arrival(extra->options);
 
     Task& task = *graph::new_task(*info, 1);

@@ -203,6 +203,7 @@ void Engine::enqueue(Task& task) {
     // One that was cancelled goes through the queue as well: who takes it out frees it.
     static_cast<void>(task.advance(Task::Phase::queued));
     if (task.extra != nullptr && task.extra->demands && !task.extra->holds) {
+        if (network.alone()) task.bound = true;  // as placing has marked it where there are others
         try {
             if (!resources.take(task)) return;
         } catch (...) {
@@ -277,11 +278,27 @@ void Engine::execute(Task& task) noexcept {
             }
         }
     }
-    if (started && failure && task.foreign) forwarder.settle(task.where);
+    if (started && failure) settle_output(task, frame);
     if (actor_task) failure = actors.finished(task, failure);
     if (task.extra != nullptr) resources.release(*task.extra);
     if (failure) return fail(task, failure);
     retire(task);
+}
+
+/// What a task printed that failed comes before other ranks learn of that.
+void Engine::settle_output(Task& task, worker::Frame& frame) noexcept {
+    std::optional<Rank> reader;
+    if (task.foreign) {
+        reader = task.where;
+    } else {
+        const auto is_shared = [&](std::uint32_t i) { return task.results(i)->shared != nullptr; };
+        std::uint32_t i = 0;
+        while (i < task.info->results && !is_shared(i)) ++i;
+        if (i == task.info->results) return;
+    }
+    worker::Frame* const outer = std::exchange(worker::Team::frame(), &frame);
+    forwarder.settle(reader);
+    worker::Team::frame() = outer;
 }
 
 /// Puts a task that threw into the queue again where its options say so.

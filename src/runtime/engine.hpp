@@ -154,6 +154,7 @@ private:
     [[noreturn]] void leave(int code) noexcept;
     void handle(Rank from, wire::Kind kind, wire::RecordReader& reader);
     void run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure) noexcept;
+    void settle_output(Task& task, worker::Frame& frame) noexcept;
     [[nodiscard]] bool run_again(Task& task, const graph::Failure& failure);
     void apply_options(Task& task, const TaskOptions& options);
 

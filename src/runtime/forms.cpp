@@ -87,7 +87,7 @@ std::unique_ptr<Encoded> Exchange::make_form(Object& object) {
                 if (auto copy = graph::copy_encoded(object)) return copy;
                 break;
             case State::decoding: sched_yield(); break;
-            case State::failed: graph::raise(graph::failure_of(object));
+            case State::failed: throw Error("the object failed");  // its failure goes instead
             default: throw Error("the object is not there yet");
         }
     }

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <cstdio>
 #include <limits>
-#include <thread>
 #include <utility>
 
 #include "native/file.hpp"

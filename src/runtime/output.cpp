@@ -34,7 +34,7 @@ using native::Fd;
 std::array<char, 16384> stdout_buffer;
 
 bool anything_buffered_since() noexcept {
-    return std::atomic_ref(stdout_buffer[0]).load(std::memory_order_relaxed) != 0;
+    return std::atomic_ref(stdout_buffer[0]).load(std::memory_order_acquire) != 0;
 }
 
 /// All of it, if the other side takes it; a full pipe is waited for, a closed one is not.
@@ -93,6 +93,7 @@ struct OutputCapture::State {
     std::uint64_t lines_called = 0;    ///< and those that were called back for
     /// For a look without the mutex: the reader may have bytes that are in no line yet.
     std::atomic<bool> reading{false};
+    std::atomic<unsigned> flushing{0};            ///< calls of flush(), which have cleared the mark
     std::atomic<std::uint64_t> lines_waiting{0};  ///< lines - lines_called
 
     void wake_reader() noexcept {
@@ -258,7 +259,7 @@ OutputCapture::~OutputCapture() {
 }
 
 bool OutputCapture::anything_new(bool look_closely) const noexcept {
-    if (anything_buffered_since()) return true;
+    if (anything_buffered_since() || state_->flushing.load() != 0) return true;
     if (!look_closely) return false;
     int bytes = 0;
     // In this order: the reader says that it reads before it takes bytes out of the pipe.
@@ -268,6 +269,7 @@ bool OutputCapture::anything_new(bool look_closely) const noexcept {
 
 void OutputCapture::flush() noexcept {
     State& state = *state_;
+    state.flushing.fetch_add(1);  // before the mark goes, for those that look at both
     flockfile(stdout);
     // What has no end yet stays in the buffer; then the mark stays as well.
     if (__fpending(stdout) == 0) std::atomic_ref(stdout_buffer[0]).store(0);
@@ -279,6 +281,7 @@ void OutputCapture::flush() noexcept {
         return state.given_up || state.read_all ||
                (state.answered >= ticket && state.lines_called >= state.answered_lines);
     });
+    state.flushing.fetch_sub(1);
 }
 
 void OutputCapture::end(bool deliver) noexcept {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -30,6 +31,17 @@ std::uint64_t sampled(std::uint64_t hash, const std::byte* data, std::size_t byt
     return hash;
 }
 
+/// All of it but both ends.
+std::uint64_t middle(std::uint64_t hash, std::span<const std::byte> bytes) noexcept {
+    constexpr std::size_t end = 256;
+    std::uint64_t word = 0;
+    for (std::size_t at = end; at + end + sizeof word <= bytes.size(); at += sizeof word) {
+        std::memcpy(&word, bytes.data() + at, sizeof word);
+        hash = mix_word(hash, word);
+    }
+    return hash;
+}
+
 }  // namespace
 
 std::size_t RepeatedValues::bytes_sent(detail::Writer& arguments, bool blocks_travel) noexcept {
@@ -42,16 +54,32 @@ std::size_t RepeatedValues::bytes_sent(detail::Writer& arguments, bool blocks_tr
 bool RepeatedValues::note(std::uint32_t function, std::size_t bytes, detail::Writer& arguments) {
     std::uint64_t hash = mix_word(mix_word(samples, function), bytes);
     hash = sampled(hash, arguments.stream().data(), arguments.stream().size());
-    // Copies of an Array share its block, so its place tells them apart.
     for (const detail::Buffer& block : arguments.attachments()) {
-        hash = mix_word(hash, reinterpret_cast<std::uintptr_t>(block.data()));
+        hash = sampled(hash, block.data(), block.size());
+    }
+    if (!looks_known(function, hash)) return false;
+    std::uint64_t whole = middle(hash, arguments.stream());
+    for (const detail::Buffer& block : arguments.attachments()) {
+        whole = middle(whole, {block.data(), block.size()});
     }
     std::lock_guard guard(lock_);
-    if (warned_.contains(function) || warned_.size() >= remembered_max) return false;
-    if (counts_.size() >= remembered_max) counts_.clear();
-    if (++counts_[hash] < repeats_before_warning) return false;
-    warned_.insert(function);
-    return true;
+    // Those of the first time were only sampled.
+    if (++counts_[whole] + 1 < repeats_before_warning) return false;
+    return settled_.insert(function).second;
+}
+
+/// Whether arguments with such a sample came before, and are to be looked at as a whole.
+bool RepeatedValues::looks_known(std::uint32_t function, std::uint64_t hash) {
+    std::lock_guard guard(lock_);
+    if (settled_.contains(function) || settled_.size() >= remembered_max) return false;
+    if (looks_.size() >= remembered_max) {
+        looks_.clear();
+        counts_.clear();
+    }
+    const unsigned before = looks_[hash]++;
+    if (before < looks_max) return before != 0;
+    settled_.insert(function);  // they look the same and are not: no more of that
+    return false;
 }
 
 std::string RepeatedValues::warning(const std::string& function, std::size_t bytes) {

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -16,7 +15,8 @@ namespace mobula::runtime {
 
 /// Notices that one function gets the same large arguments by value again and again, where the
 /// object store would have sent them once. Two encoded arguments are held for the same when they
-/// have the same number of bytes and agree in a sample of them. Thread-safe.
+/// have the same number of bytes and the same hash, which leaves out their ends, where a small
+/// argument that differs usually lies. Thread-safe.
 class RepeatedValues {
 public:
     static constexpr unsigned repeats_before_warning = 5;
@@ -40,11 +40,16 @@ public:
 
 private:
     static constexpr std::size_t remembered_max = 256;
+    /// Arguments of one function that are looked at as a whole, because a sample of them is known.
+    static constexpr unsigned looks_max = 20;
+
+    [[nodiscard]] bool looks_known(std::uint32_t function, std::uint64_t hash);
 
     const std::size_t large_bytes_;
     Spinlock lock_;
-    std::unordered_map<std::uint64_t, unsigned> counts_;  ///< by function, size and sample
-    std::unordered_set<std::uint32_t> warned_;
+    std::unordered_map<std::uint64_t, unsigned> looks_;   ///< by function, size and sample
+    std::unordered_map<std::uint64_t, unsigned> counts_;  ///< by these and the hash of all
+    std::unordered_set<std::uint32_t> settled_;           ///< told of, or not to be told of
 };
 
 }  // namespace mobula::runtime

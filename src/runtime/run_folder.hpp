@@ -21,9 +21,10 @@ public:
 
     [[nodiscard]] bool exists() const noexcept { return !path_.empty(); }
 
-    /// The ranks have met: an end from now on is told by those who live.
+    /// The ranks have met: an end from now on is told by the ranks that live.
     void note_met() const noexcept;
-    /// This rank has waited for the others up to the start limit; who has not left this is missing.
+    /// This rank has waited for the others up to the start limit; one that has not left this is
+    /// missing.
     void note_wait(unsigned rank) const noexcept;
 
     /// What the rank's parent says of its end, such as "signal 9 (Killed)"; empty while it says

@@ -43,8 +43,8 @@ private:
     std::vector<Waiting> all_;
 };
 
-/// The name in the graph of who waits for whom of an object that another rank owns, or that other
-/// ranks wait for.
+/// The name in the wait-for graph of an object that another rank owns, or that other ranks wait
+/// for.
 [[nodiscard]] std::string waiting_key(const ObjectId& id);
 
 }  // namespace mobula::runtime

@@ -93,18 +93,25 @@ void Pulse::beat(Peer& peer) {
 }
 
 ucs_status_t Pulse::on_beat(void* self, const void*, std::size_t, void* data, std::size_t bytes,
-                            const ucp_am_recv_param_t*) noexcept {
-    auto& pulse = *static_cast<Pulse*>(self);
-    const std::span message(static_cast<const std::byte*>(data), bytes);
-    if (!carries(message, pulse.seal_.token)) return UCS_OK;
-    const Seal seal = seal_of(message);
-    if (seal.sender >= pulse.peers_.size()) return UCS_OK;
-    Peer& peer = *pulse.peers_[seal.sender];
-    if (peer.incarnation != Incarnation{seal.incarnation}) return UCS_OK;
-    peer.heard.store(true, std::memory_order_relaxed);
-    pulse.any_heard_.store(true, std::memory_order_release);
-    pulse.beats_heard_.fetch_add(1, std::memory_order_relaxed);
+                            const ucp_am_recv_param_t* param) noexcept {
+    // What a rendezvous offers, as only a stranger does, is not here.
+    const bool here = (param->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) == 0;
+    static_cast<Pulse*>(self)->hear({static_cast<const std::byte*>(data), here ? bytes : 0});
     return UCS_OK;
+}
+
+void Pulse::hear(std::span<const std::byte> message) noexcept {
+    if (carries(message, seal_.token)) {
+        const Seal seal = seal_of(message);
+        Peer* const peer = seal.sender < peers_.size() ? peers_[seal.sender].get() : nullptr;
+        if (peer != nullptr && peer->incarnation == Incarnation{seal.incarnation}) {
+            peer->heard.store(true, std::memory_order_relaxed);
+            any_heard_.store(true, std::memory_order_release);
+            beats_heard_.fetch_add(1, std::memory_order_relaxed);
+            return;
+        }
+    }
+    beats_refused_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Pulse::on_sent(void* request, ucs_status_t, void* user) noexcept {

@@ -49,6 +49,10 @@ public:
     [[nodiscard]] std::uint64_t beats_heard() const noexcept {
         return beats_heard_.load(std::memory_order_relaxed);
     }
+    /// Beats that were not believed: of another job, or of another incarnation of a rank.
+    [[nodiscard]] std::uint64_t beats_refused() const noexcept {
+        return beats_refused_.load(std::memory_order_relaxed);
+    }
     /// Says nothing any more. Waits for the thread, not for the network.
     void stop() noexcept;
 
@@ -64,7 +68,8 @@ private:
     };
 
     static ucs_status_t on_beat(void* self, const void*, std::size_t, void* data, std::size_t bytes,
-                                const ucp_am_recv_param_t*) noexcept;
+                                const ucp_am_recv_param_t* param) noexcept;
+    void hear(std::span<const std::byte> message) noexcept;
     static void on_sent(void* request, ucs_status_t status, void* user) noexcept;
     static void on_broken(void* user, ucp_ep_h endpoint, ucs_status_t status) noexcept;
     void run(Duration period);
@@ -74,7 +79,7 @@ private:
     Seal seal_;
     std::vector<std::unique_ptr<Peer>> peers_;
     std::atomic<bool> any_heard_{false};
-    std::atomic<std::uint64_t> beats_heard_{0};
+    std::atomic<std::uint64_t> beats_heard_{0}, beats_refused_{0};
     std::mutex mutex_;
     std::condition_variable changed_;
     std::vector<Rank> targets_;  ///< guarded by the mutex

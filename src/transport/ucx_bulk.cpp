@@ -325,12 +325,14 @@ void UcxBulk::fail(Incoming& transfer, std::string reason) {
 }
 
 void UcxBulk::end_if_over(Incoming& transfer) {
+    if (transfer.over) return;
     const bool whole = transfer.arrived == transfer.request.into.size();
     if (transfer.landing > 0) {
         if (!transfer.failure || Clock::now() < transfer.give_up) return;
         log::warning(fmt::format("UCX keeps {} chunks of rank {}, which is gone", transfer.landing,
                                  index(transfer.request.from)));
         // UCX may still call back for this transfer, so its memory must outlive UCX.
+        transfer.over = true;
         (void)incoming_.at(transfer.id).release();
     } else if (!whole && !transfer.failure) {
         return;

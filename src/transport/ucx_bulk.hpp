@@ -109,7 +109,8 @@ private:
         std::vector<bool> seen;     ///< verb push: per grain, see grain_of()
         std::uint32_t landing = 0;  ///< operations that UCX may still write for
         std::optional<std::string> failure;
-        Time give_up{};  ///< with a failure: when to wait for UCX no longer
+        Time give_up{};     ///< with a failure: when to wait for UCX no longer
+        bool over = false;  ///< its outcome was told; it is here only for what UCX may still write
     };
 
     /// A transfer to a peer that has asked for it.

@@ -25,7 +25,7 @@ enum class MessageId : unsigned { batch = 1, control = 2, chunk = 3 };
 /// *Thread-bound* to whoever has the turn, but for the questions marked thread-safe.
 class UcxNet {
 public:
-    /// A link that broke, for take_failures().
+    /// A link that broke, for failures().
     struct Failure {
         Rank peer{};
         std::string reason;
@@ -46,6 +46,9 @@ public:
     /// A context that serves remote reads only where such a device is there, or `always`.
     [[nodiscard]] static native::UcpContext make_context(native::UcpNeeds needs, bool always);
 
+    /// Whether this rank's context is such a one.
+    [[nodiscard]] bool serves_reads() const noexcept { return context_.serves_reads(); }
+
     void meet(const Meeting& meeting);
     [[nodiscard]] Rank self() const noexcept { return self_; }
     /// What every message of this rank starts with.
@@ -63,7 +66,7 @@ public:
     void post(Rank to, Control control, std::span<const std::byte> tail = {});
 
     /// Whether one more batch may go: few enough are in flight. When not, `wants_room` is noted,
-    /// and the peer is among take_roomy() later.
+    /// and the peer is among roomy() later.
     [[nodiscard]] bool may_post(Rank to, bool full) noexcept;
     [[nodiscard]] std::vector<Rank>& roomy() noexcept { return roomy_; }
 

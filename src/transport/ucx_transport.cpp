@@ -119,7 +119,7 @@ void UcxTransportImpl::start(const Meeting& meeting, ArenaView arena, Delegate& 
     net_.meet(records);
     beats_ = meeting.beats;
     bulk_.start(arena, ranks_);
-    const Verb between_nodes = UcxNet::has_rdma(net_.context()) ? Verb::get : Verb::push;
+    const Verb between_nodes = net_.serves_reads() ? Verb::get : Verb::push;
     for (std::size_t r = 0; r < ranks_; ++r) {
         verbs_[r] = meeting.mapped[r] ? Verb::map : between_nodes;
         if (settings_.force_verb == "get") verbs_[r] = Verb::get;
@@ -404,8 +404,11 @@ Counters UcxTransportImpl::counters() const {
     now.bytes_received = sums_.bytes_received.get();
     now.bytes_fetched = bulk_.bytes_fetched();
     now.sleeps = sums_.sleeps.get();
-    if (pulse_) now.beats_heard = pulse_->beats_heard();
     now.messages_refused = sums_.messages_refused.get();
+    if (pulse_) {
+        now.beats_heard = pulse_->beats_heard();
+        now.messages_refused += pulse_->beats_refused();
+    }
     return now;
 }
 

@@ -38,6 +38,11 @@ std::unique_ptr<const CpuMask> Affinity::take(std::uint64_t ticks) noexcept {
     const CpuMask now = CpuMask::of_this_thread();
     if (now == usual_) return {};
     usual_.apply();
+    // Where the system allows fewer than before, these are the usual ones.
+    if (const CpuMask allowed = CpuMask::of_this_thread(); !(allowed == usual_)) {
+        usual_ = allowed;
+        if (now == usual_) return {};
+    }
     return std::unique_ptr<const CpuMask>(new (std::nothrow) CpuMask(now));
 }
 

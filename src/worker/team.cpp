@@ -118,6 +118,16 @@ void Team::allow_usual(unsigned workers) noexcept {
         wake_for_task();
 }
 
+/// Where a worker waits for a time, others may begin a task that could not a moment ago: so it is
+/// not counted but asked.
+unsigned Team::idle_workers() const noexcept {
+    if (holding_back_.load() == 0) return idle_.load(std::memory_order_relaxed);
+    const Time now = Clock::now();
+    return static_cast<unsigned>(std::count_if(
+        workers_.begin(), workers_.end(),
+        [&](const auto& worker) { return worker->is_idle() && worker->may_begin(now); }));
+}
+
 unsigned Team::idle_for_usual() const noexcept {
     return std::min(idle_workers(), allowance_.left());
 }

@@ -144,10 +144,7 @@ public:
     /// Those that run tasks.
     [[nodiscard]] unsigned workers() const noexcept { return settings_.workers; }
     /// Workers with nothing to do that would begin a task.
-    [[nodiscard]] unsigned idle_workers() const noexcept {
-        const unsigned idle = idle_.load(std::memory_order_relaxed);
-        return idle - std::min(idle, idle_for_no_task_.load(std::memory_order_relaxed));
-    }
+    [[nodiscard]] unsigned idle_workers() const noexcept;
     /// Whether a worker runs something.
     [[nodiscard]] bool busy() const noexcept {
         return idle_.load(std::memory_order_relaxed) < workers_.size();
@@ -208,9 +205,8 @@ private:
 
     std::atomic<bool> stopping_{false};
     std::atomic<std::size_t> fibers_{0};
-    std::atomic<unsigned> idle_{0};              ///< workers that poll or sleep
-    std::atomic<unsigned> idle_for_no_task_{0};  ///< of those, the ones that would begin no task
-    std::atomic<unsigned> asleep_{0};            ///< workers that sleep
+    std::atomic<unsigned> idle_{0};    ///< workers that poll or sleep
+    std::atomic<unsigned> asleep_{0};  ///< workers that sleep
     std::atomic<unsigned> parked_{0};  ///< of those, the ones that hear nothing of the network
     std::atomic<bool> network_taken_{false};  ///< somebody sleeps on the network
     std::atomic<std::uint64_t> polled_{0};    ///< tick of the last poll by a worker

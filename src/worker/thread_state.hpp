@@ -7,7 +7,8 @@
 
 /// What libraries and processors keep per thread while a computation takes it for its own: how many
 /// threads OpenMP's next region gets, CUDA's current context, how floating-point numbers are
-/// rounded. Each task begins with its own, and keeps it while it waits and others run on the
+/// rounded. Each task begins with its own number of threads and the usual rounding, and with the
+/// CUDA context that the one before left; it keeps all of them while it waits and others run on the
 /// thread. Where neither OpenMP nor CUDA is in the process this costs nothing but a look at the
 /// rounding.
 namespace mobula::worker::thread_state {

@@ -404,8 +404,6 @@ void Worker::steal(std::uint64_t now) {
 /// Polls for a while, then sleeps, until there may be something to do. What only concerns the
 /// network does not end it: the communication thread need not hear of that.
 void Worker::wait_for_work() {
-    const unsigned for_no_task = holds_back_ && !may_begin(Clock::now()) ? 1 : 0;
-    team_.idle_for_no_task_.fetch_add(for_no_task);
     idle_.store(true, std::memory_order_relaxed);
     team_.idle_.fetch_add(1);
     while (!spin_for_work()) fall_asleep();
@@ -414,7 +412,6 @@ void Worker::wait_for_work() {
     team_.idle_.fetch_sub(1);
     idle_ends_.add(1);
     idle_.store(false);
-    team_.idle_for_no_task_.fetch_sub(for_no_task);
     // It is for the communication thread to see that the network is not forgotten.
     if (!team_.network_attended() && team_.watcher_asleep_.load() &&
         team_.watcher_asleep_.exchange(false)) {
@@ -423,7 +420,11 @@ void Worker::wait_for_work() {
 }
 
 bool Worker::spin_for_work() {
-    if (begins_tasks()) team_.delegate_.idle();
+    if (begins_tasks()) {
+        team_.delegate_.idle();
+    } else {
+        team_.delegate_.look(Clock::now());  // sleeping ends when a look is due
+    }
     std::uint64_t quiet_since = ticks_now();
     const std::uint64_t spin =
         static_cast<std::uint64_t>(team_.settings_.spin.count()) * ticks_per_microsecond();

@@ -44,6 +44,9 @@ public:
     /// Any thread: whether this worker, if it is idle, begins tasks at once; see begins_tasks().
     [[nodiscard]] bool may_begin(Time now) const noexcept;
 
+    /// Any thread.
+    [[nodiscard]] bool is_idle() const noexcept { return idle_.load(); }
+
     [[nodiscard]] unsigned number() const noexcept { return number_; }
     [[nodiscard]] Fiber* current() const noexcept { return current_; }
     [[nodiscard]] std::size_t suspended() const noexcept {

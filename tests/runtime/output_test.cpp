@@ -93,6 +93,30 @@ TEST(OutputCapture, FlushReturnsWhenAllWasCalledBackFor) {
     EXPECT_FALSE(capture.anything_new(true));
 }
 
+TEST(OutputCapture, IsNotDoneWhileAnotherThreadFlushes) {
+    const Terminal terminal;
+    std::binary_semaphore called{0}, release{0};
+    OutputCapture::Limits limits;
+    limits.patience = 60s;
+    OutputCapture capture(
+        [&](std::string_view) {
+            called.release();
+            release.acquire();
+        },
+        limits);
+    std::printf("of one thread, and of another\n");
+    std::thread other([&] { capture.flush(); });
+    EXPECT_TRUE(called.try_acquire_for(60s));
+    // The other thread may have taken the mark away, but the line is still on its way.
+    for (int i = 0; i < 1000; ++i) {
+        EXPECT_TRUE(capture.anything_new(false));
+        std::this_thread::yield();
+    }
+    release.release();
+    other.join();
+    EXPECT_FALSE(capture.anything_new(true));
+}
+
 TEST(OutputCapture, FlushEndsThoughTheCallbackIsStuck) {
     const Terminal terminal;
     std::binary_semaphore release{0};

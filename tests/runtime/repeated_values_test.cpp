@@ -41,6 +41,17 @@ TEST(RepeatedValues, OthersAreNot) {
     for (unsigned i = 0; i < 50; ++i) EXPECT_FALSE(note(values, i, 7, 0)) << "other functions";
 }
 
+TEST(RepeatedValues, OnesThatDifferInOneWordAreNotTheSame) {
+    RepeatedValues values(large);
+    std::vector<std::uint64_t> table(large / 8, 7);
+    for (unsigned i = 0; i < 50; ++i) {
+        table[1001] = i;
+        detail::Writer writer;
+        writer.bytes(table.data(), large);
+        EXPECT_FALSE(values.note(1, large, writer)) << i;
+    }
+}
+
 TEST(RepeatedValues, SmallOnesAreNotLookedAt) {
     const RepeatedValues values(large);
     EXPECT_FALSE(values.large(large - 1));

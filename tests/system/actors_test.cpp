@@ -421,6 +421,7 @@ std::atomic<int> noted{0};
 void note() { ++noted; }
 struct Observer {
     int notes() { return noted.load(); }
+    int notes_of(const std::map<int, int>&) { return notes(); }
 };
 /// Keeps the worker until so many tasks and calls have come from other ranks.
 void until_received(std::uint64_t tasks) {
@@ -431,7 +432,8 @@ void until_received(std::uint64_t tasks) {
 }
 
 /// How many of a hundred tasks that are ready on the rank begin before a call.
-int notes_before(unsigned rank, const Actor<Observer>& observer, CallOptions options) {
+int notes_before(unsigned rank, const Actor<Observer>& observer, CallOptions options,
+                 bool with_argument = false) {
     get(remote(on(rank), [] { noted = 0; }));
     const std::uint64_t received =
         get(remote(on(rank), [] { return statistics().tasks_received; }));
@@ -440,7 +442,9 @@ int notes_before(unsigned rank, const Actor<Observer>& observer, CallOptions opt
         tasks.push_back(remote<until_received>(on(rank), received + 103));
     }
     for (int i = 0; i < 100; ++i) tasks.push_back(remote<note>(on(rank)));
-    const Ref<int> before = observer.call<&Observer::notes>(options);
+    const Ref<int> before = with_argument
+                                ? observer.call<&Observer::notes_of>(options, std::map<int, int>{{1, 2}})
+                                : observer.call<&Observer::notes>(options);
     // Comes behind the call, which is in its queue when this one is counted.
     tasks.push_back(remote(on(rank), [] {}));
     get(tasks);
@@ -457,7 +461,20 @@ void calls_before_tasks(unsigned rank) {
     options.priority = -1;
     const auto patient = spawn<Observer>(options);
     check_equal(notes_before(rank, patient, {}), 100, "those before a call of a patient actor");
+    check_equal(notes_before(rank, patient, {}, true), 100, "those before one with an argument");
     check_equal(notes_before(rank, patient, {.priority = 0}), 0, "those before its urgent call");
+}
+
+/// A handle of the wrong class fails its calls, and nothing else.
+void wrong_class(unsigned rank) {
+    const std::string name = "a journal of rank " + std::to_string(rank);
+    const auto journal = spawn<Journal>({.name = name, .placement = Placement::on_rank(rank)}, 77);
+    get(journal.ready());
+    const Actor<Observer> wrong = find<Observer>(name).value();
+    check_contains(thrown<Infeasible>([&] { get(wrong.call<&Observer::notes>()); },
+                                      "a call by a handle of another class"),
+                   "find<A>() needs the class", "why a call of another class fails");
+    check_equal(get(journal.call<&Journal::read>())[0], 77, "an actor that was called wrongly");
 }
 
 int driver(Job& job) {
@@ -466,6 +483,7 @@ int driver(Job& job) {
         callers(rank);
         graphs(rank);
         names(rank);
+        wrong_class(rank);
         pools(rank);
         pool_with_a_busy_one(rank);
         pool_with_dead_ones(rank);

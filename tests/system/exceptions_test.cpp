@@ -102,6 +102,11 @@ int diverge_nested(int step) {
         std::throw_with_nested(error);
     }
 }
+void diverge_with_much(int) {
+    Diverged error("much diverged");
+    error.last.assign(200'000, 1.5);
+    throw error;
+}
 int after(int n) { return n; }
 Generator<int> yields_then_diverges(int items) {
     for (int i = 0; i < items; ++i) co_yield i;
@@ -201,6 +206,7 @@ void not_travelling(unsigned rank) {
     };
     only_task_error([&] { get(remote<unnamed>(on(rank), 1)); }, "unnamed threw Unnamed on rank");
     only_task_error([&] { get(remote<refuse>(on(rank), 1)); }, "not to be written");
+    only_task_error([&] { get(remote<diverge_with_much>(on(rank), 1)); }, "more than 1 MiB");
     only_task_error([&] { get(remote<refuse>(on(rank), 2)); }, "stubborn");
     only_task_error([&] { get(remote<refuse>(on(rank), 3)); }, "a reference or an Array");
     caught_as<Stubborn>([&] { get(remote<refuse>(on(rank), 4)); }, anything);

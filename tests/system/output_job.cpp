@@ -59,6 +59,9 @@ TaskOptions on(unsigned rank) { return {.placement = Placement::on_rank(rank % r
 /// The printing task's result does not go to the driver's rank.
 int print_beyond(int step) { return get(remote<print_step>(on(rank() + 1), step, "beyond")); }
 
+/// Others learn of a failure that is not theirs.
+Ref<int> throw_beyond(int step) { return remote<print_step>(on(rank()), step, "thrown"); }
+
 Generator<int> print_items(int step) {
     for (int item = 0; item < 2; ++item) {
         std::printf("item %d\n", step + item);
@@ -71,8 +74,8 @@ struct Printer {
 };
 
 void in_order(int steps) {
-    for (int step = 0; step < steps; step += 6) {
-        const unsigned there = static_cast<unsigned>(step / 6);
+    for (int step = 0; step < steps; step += 7) {
+        const unsigned there = static_cast<unsigned>(step / 7);
         const auto say = [&](int after) {
             std::printf("driver %d\n", step + after);
             std::fflush(stdout);
@@ -93,6 +96,11 @@ void in_order(int steps) {
         for (int item = 0; item < 2; ++item) {
             get(*items.next());
             say(4 + item);
+        }
+        try {
+            get(get(remote<throw_beyond>(on(there), step + 6)));
+        } catch (const TaskError&) {
+            say(6);
         }
         if (step == 0) {
             get(remote<print_step>(on(there + 1), step, "child"));

@@ -26,12 +26,12 @@ def expected(rank):
 def in_order():
     """What a task printed that the driver waited for comes before what the driver prints then. A
     stream's producer runs ahead, so its line need only come before the driver's."""
-    done = subprocess.run([LAUNCH, str(RANKS), PROGRAM, '120', 'order'], stdout=subprocess.PIPE,
+    done = subprocess.run([LAUNCH, str(RANKS), PROGRAM, '140', 'order'], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, (done.returncode, done.stderr)
     lines = [re.sub(r'^\[rank \d+\] ', '', line) for line in done.stdout.splitlines()]
     steps = [int(line.split()[1]) for line in lines if line.startswith('driver')]
-    assert steps == [*range(6), 0, *range(6, 120)], steps
+    assert steps == [*range(7), 0, *range(7, 140)], steps
     printed, before = 0, set()
     for line in lines:
         how, step = line.split()

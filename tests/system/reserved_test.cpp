@@ -99,6 +99,34 @@ void none_runs_while_all_is_held(double all) {
     }
 }
 
+std::atomic<bool> begun{false}, enough{false};
+
+/// How many usual tasks ran since it began.
+int alone(int) {
+    ran = 0;
+    begun = true;
+    const auto end = std::chrono::steady_clock::now() + seconds(60);
+    while (!enough && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    return ran;
+}
+
+/// A task that was given all CPUs has them for itself, on the driver's only rank too.
+void none_runs_beside_a_task(double all) {
+    if (ranks() != 1) return;
+    const Ref<int> task = remote<alone>({.cpus = all}, 0);
+    for (const auto end = std::chrono::steady_clock::now() + seconds(60); !begun; yield()) {
+        check(std::chrono::steady_clock::now() < end, "a task of all CPUs does not begin");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    std::vector<Ref<unsigned>> waiting;
+    for (int i = 0; i < 10; ++i) waiting.push_back(remote<count>(i));
+    check_equal(wait(waiting, 1, std::chrono::milliseconds(50)).done.size(), 0U,
+                "how many tasks ran beside one of all CPUs");
+    enough = true;
+    check_equal(get(task, seconds(20)), 0, "the usual tasks counted by one of all CPUs");
+    get(waiting, seconds(20));
+}
+
 /// As many run at once as there are CPUs left.
 void as_many_as_are_left(unsigned all) {
     for (unsigned held = 1; held < all; ++held) {
@@ -150,6 +178,7 @@ void nobody_starves() {
 int driver(Job&) {
     const auto all = get(remote([] { return workers(); }));
     none_runs_while_all_is_held(all);
+    none_runs_beside_a_task(all);
     as_many_as_are_left(all);
     both_kinds_get_on(all);
     nobody_starves();

@@ -65,6 +65,7 @@ void limits() {
     });
     in_time("as_completed",
             [&](const Ref<bool>& task) { return !as_completed(std::vector{task}).next(limit); });
+    check(get(remote([] { return true; }), std::chrono::hours::max()), "a wait without an end");
     released = false;
     Stream<bool> stream = remote<hold_stream>(on(0));
     check(throws([&] { (void)stream.next(limit); }), "next gave what was not there");

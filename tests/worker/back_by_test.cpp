@@ -197,6 +197,20 @@ TEST(back_by, counts_as_idle_who_would_begin_a_task) {
     EXPECT_EQ(running.team.idle_workers(), 2U);
 }
 
+TEST(back_by, counts_as_idle_a_worker_that_could_begin_no_task_when_it_became_idle) {
+    RunningTeam running(settings(2));
+    Semaphore hold{0};
+    Sleeping later(running.team, Clock::now() + 1h);
+    later.expect_asleep();
+    Sleeping sooner(running.team, Clock::now(), &hold);
+    expect_soon(sooner.begun, "the second task");
+    hold.release();
+    sooner.expect_asleep();
+    const Time deadline = Clock::now() + patience;
+    while (running.team.busy() && Clock::now() < deadline) std::this_thread::yield();
+    EXPECT_EQ(running.team.idle_workers(), 1U);
+}
+
 /// A team whose first worker is alone and sleeps.
 class Alone {
 public:
