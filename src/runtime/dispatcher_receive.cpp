@@ -80,14 +80,15 @@ void Dispatcher::refuse(Task& task, const graph::Failure& failure) noexcept {
 void Dispatcher::fetch_arguments(Task& task, Kind kind, Arrived arrived) {
     auto* const held = arrived.encoded.release();
     engine_.exchange.pull(
-        std::move(arrived.parts), [this, &task, kind, held](std::string_view reason) {
+        std::move(arrived.parts), [this, &task, kind, held](const Pulled& pulled) {
             std::unique_ptr<Encoded> value(held);
+            if (pulled.lost) return;
             try {
-                if (!reason.empty()) throw Error(std::string(reason));
+                if (!pulled.whole()) throw Error(std::string(pulled.refusal));
                 graph::open_arguments(task, std::move(value));
             } catch (...) {
                 const FailurePtr failure =
-                    engine_.caught(task, reason.empty() ? graph::Doing::decoding_argument
+                    engine_.caught(task, pulled.whole() ? graph::Doing::decoding_argument
                                                         : graph::Doing::bringing_argument);
                 if (kind != Kind::task) engine_.actors.withdraw(task, *failure);
                 foreign_ended(task);

@@ -59,24 +59,25 @@ void Engine::follow_libraries() {
     state::follow(libraries);
 }
 
-int Engine::run(const std::function<int(std::string& reason)>& driver) {
+int Engine::run(const std::function<DriverEnd()>& driver) {
     std::function<void()> first;
     if (driver) {
         first = [&] {
             worker::Frame frame;
             frame.driver = true;
             worker::Team::frame() = &frame;
-            std::string reason;
-            code_ = driver(reason);
+            const DriverEnd end = driver();
             worker::Team::frame() = nullptr;
             if (open_ == nullptr) end_forked_child();
-            if (last_word.begun()) LastWord::await();  // what is said of the end stays said
+            code_ = end.code;
+            if (!last_word.close(!end.sentence.empty())) LastWord::await();
+            if (!end.sentence.empty()) std::fprintf(stderr, "%s\n", end.sentence.c_str());
             for (std::size_t i = 0; i < network.ranks(); ++i) {
                 const auto rank = static_cast<Rank>(i);
                 if (rank != self()) network.send(rank, RecordWriter(Kind::finish));
             }
             flush();
-            write_status(options.status_file, code_, reason);
+            write_status(options.status_file, code_, end.reason);
             stop();
         };
     }

@@ -47,6 +47,13 @@ struct Peer {
     scheduler::Amounts resources;
 };
 
+/// How the driver ended.
+struct DriverEnd {
+    int code = 0;
+    std::string reason;    ///< for the status file, where it did not just return
+    std::string sentence;  ///< for people; said unless the job has ended before
+};
+
 /// One rank's engine: the parts and what passes between them. There is one in a process, made by
 /// run(); the public templates reach it through current(). Thread-safe unless a member says
 /// otherwise.
@@ -66,7 +73,7 @@ public:
     /// Runs until the driver has ended on rank 0; `driver` is empty on the others. Returns the exit
     /// code, which on rank 0 is in the status file by then. Thread-bound to the caller of the
     /// constructor.
-    int run(const std::function<int(std::string& reason)>& driver);
+    int run(const std::function<DriverEnd()>& driver);
 
     // ---- the life of a task, in this order ----
 

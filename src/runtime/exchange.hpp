@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -40,6 +41,16 @@ struct Arrived {
     };
     std::unique_ptr<Encoded> encoded;
     std::vector<Part> parts;  ///< blocks that must be fetched before the value may be read
+};
+
+/// How the bringing of parts ended.
+struct Pulled {
+    std::string_view refusal;  ///< a sentence, or empty
+    /// A peer is gone, with bytes that have not come. The job ends for that, with its own sentence:
+    /// nobody shall hear of what follows from it before, so what waits goes on waiting.
+    bool lost = false;
+
+    [[nodiscard]] bool whole() const noexcept { return refusal.empty() && !lost; }
 };
 
 /// A form as it lies in a record.
@@ -106,9 +117,8 @@ public:
     /// Writes a form for `to`. Its blocks stay alive with `block`, an object made for them.
     void put_encoded(const Encoded& encoded, Rank to, wire::RecordWriter& writer);
     [[nodiscard]] Arrived get_encoded(Rank from, wire::RecordReader& reader);
-    /// Fetches the parts, then calls `done` with a reason or an empty string, while the network
-    /// is driven.
-    void pull(std::vector<Arrived::Part> parts, std::function<void(std::string_view)> done);
+    /// Fetches the parts, then calls `done`, while the network is driven.
+    void pull(std::vector<Arrived::Part> parts, std::function<void(const Pulled&)> done);
     /// Keeps a value made here for another owner; the serial under which it is fetched.
     std::uint64_t keep_copy(Object& object, std::unique_ptr<Encoded> form);
     /// Frees a value that was kept for this rank on another one and that it will not ask for.

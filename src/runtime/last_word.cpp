@@ -32,6 +32,13 @@ constexpr int rank_0_first_ms = 1000;
 
 constexpr std::uint32_t nobody = std::numeric_limits<std::uint32_t>::max();
 
+/// Fills a record of kind broken.
+void fill(RecordWriter& record, const std::string& reason, const Cause& cause) {
+    record.put(cause.code).text(reason);
+    record.put(cause.lost ? static_cast<std::uint32_t>(index(*cause.lost)) : nobody);
+    record.put(static_cast<std::uint8_t>(cause.said ? 1 : 0));
+}
+
 bool begins_with(std::string_view text, std::string_view with) { return text.rfind(with, 0) == 0; }
 
 void say(std::string_view sentence) noexcept {
@@ -78,11 +85,18 @@ Rank LastWord::speaker() noexcept {
 void LastWord::begin(Cause cause) noexcept {
     {
         const std::lock_guard guard(mutex_);
-        if (begun_.exchange(true)) return;
+        if (closed_ || begun_.exchange(true)) return;
         cause_ = std::move(cause);
     }
     engine_.network.transport().stop_beating();
     pass_on();
+}
+
+bool LastWord::close(bool needs_sentence) noexcept {
+    const std::lock_guard guard(mutex_);
+    // One that is just dying may have said so already, of which the network will tell.
+    closed_ = !begun() && (!needs_sentence || folder_.take_word());
+    return closed_;
 }
 
 void LastWord::lose(Rank rank, std::string_view how) noexcept {
@@ -104,13 +118,11 @@ void LastWord::hear(Rank from, wire::RecordReader& reader) {
     cause.said = reader.get<std::uint8_t>() != 0;
     if (index(from) < index(engine_.self())) engine_.leave(cause.code);
     begin(std::move(cause));
-}
-
-/// Fills a record of kind broken.
-static void fill(RecordWriter& record, const std::string& reason, const Cause& cause) {
-    record.put(cause.code).text(reason);
-    record.put(cause.lost ? static_cast<std::uint32_t>(index(*cause.lost)) : nobody);
-    record.put(static_cast<std::uint8_t>(cause.said ? 1 : 0));
+    if (begun()) return;
+    // The job ends already, of which that rank listens to nothing but this.
+    RecordWriter record(Kind::broken);
+    fill(record, {}, {{}, engine_.code_, {}, true});
+    engine_.network.send(from, record);
 }
 
 void LastWord::pass_on() noexcept {

@@ -41,6 +41,10 @@ public:
     /// The job shall end. Only the first cause counts.
     void begin(Cause cause) noexcept;
     [[nodiscard]] bool begun() const noexcept { return begun_.load(std::memory_order_relaxed); }
+    /// On rank 0, when the driver has ended: that is the end of the job, which needs a sentence or
+    /// not, and what happens from now on is not told. False where another cause was first; then
+    /// what the driver did follows from it, and await() is all that is left to do.
+    [[nodiscard]] bool close(bool needs_sentence) noexcept;
     /// The rank is gone.
     void lose(Rank rank, std::string_view how) noexcept;
     /// A rank after this one knows a cause; one before it has said it. Throws on a bad record.
@@ -73,6 +77,7 @@ private:
     Cause cause_;
     std::vector<bool> lost_;
     bool spoken_ = false;
+    bool closed_ = false;                  ///< the driver's end is the job's
     Cause exit_;                           ///< of a thread that called exit()
     std::atomic<bool> exits_{false};       ///< it is there
     std::atomic<bool> leaves_{false};      ///< it has spoken

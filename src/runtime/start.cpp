@@ -98,19 +98,16 @@ double patience(const std::vector<runtime::Peer>& peers) {
     return fullest / usual;
 }
 
-int call_driver(int (*driver)(Job&), Job& job, std::string& reason) {
+runtime::DriverEnd call_driver(int (*driver)(Job&), Job& job) {
     try {
-        return runtime::exit_status(driver(job));
+        return {runtime::exit_status(driver(job)), {}, {}};
     } catch (const BadInput& error) {
-        reason = error.what();
-        std::fprintf(stderr, "%s\n", error.what());
-        return bad_input;
+        return {bad_input, error.what(), error.what()};
     } catch (...) {
         const graph::Described exception = graph::describe_current_exception();
-        reason = "the driver ended by an exception: " + graph::text_of(exception);
-        std::fprintf(stderr, "mobula: %s\n", reason.c_str());
+        const std::string reason = "the driver ended by an exception: " + graph::text_of(exception);
+        return {failed, reason, "mobula: " + reason};
     }
-    return failed;
 }
 
 int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
@@ -162,8 +159,8 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
         runtime::introduce(*cluster, all_devices, engine->peers);
         // What tasks print on other ranks comes to the driver's terminal, line by line.
         if (!leads && options.forward_output) engine->forwarder.begin();
-        std::function<int(std::string&)> first;
-        if (leads) first = [&](std::string& reason) { return call_driver(driver, job, reason); };
+        std::function<runtime::DriverEnd()> first;
+        if (leads) first = [&] { return call_driver(driver, job); };
         code = engine->run(first);
         engine->forwarder.end();
         const auto wait = std::chrono::milliseconds(static_cast<long>(options.exit_wait_s * 1000));

@@ -40,12 +40,17 @@ struct Pulling final : transport::Fetch {
     std::atomic<std::size_t> left{0};
     std::mutex mutex;
     std::string reason;
-    std::function<void(std::string_view)> finished;
+    std::atomic<bool> peer_gone{false};
+    std::function<void(const Pulled&)> finished;
 
     void done() noexcept override {
         if (left.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-        finished(reason);
+        finished({reason, peer_gone.load()});
         delete this;
+    }
+    void lost(std::string_view) noexcept override {
+        peer_gone.store(true);
+        done();
     }
     void failed(std::string_view why) noexcept override {
         {
@@ -56,7 +61,7 @@ struct Pulling final : transport::Fetch {
     }
 };
 
-void Exchange::pull(std::vector<Arrived::Part> parts, std::function<void(std::string_view)> done) {
+void Exchange::pull(std::vector<Arrived::Part> parts, std::function<void(const Pulled&)> done) {
     if (parts.empty()) return done({});
     auto* pulling = new Pulling;
     pulling->left = parts.size();
@@ -389,20 +394,20 @@ void Exchange::on_value(Rank from, RecordReader& reader) {
 
 void Exchange::arrive(Shared& shared, Arrived arrived) {
     auto* const encoded = arrived.encoded.release();
-    pull(std::move(arrived.parts), [this, &shared, encoded](std::string_view reason) {
+    pull(std::move(arrived.parts), [this, &shared, encoded](const Pulled& pulled) {
         std::unique_ptr<Encoded> value(encoded);
         CellPtr cell;
         {
             Lock lock(mutex_);
             if (shared.object != nullptr) cell = try_share_object(*shared.object);
         }
-        if (cell && reason.empty()) {
+        if (cell && pulled.whole()) {
             graph::complete(Object::of(*cell), value.release());
-        } else if (cell) {
+        } else if (cell && !pulled.lost) {
             auto failure = std::make_shared<graph::Failure>();
             failure->kind = graph::FailureKind::owner_died;
             failure->message =
-                "the bytes of an object could not be fetched: " + std::string(reason);
+                "the bytes of an object could not be fetched: " + std::string(pulled.refusal);
             graph::fail(Object::of(*cell), failure);
         }
         value.reset();

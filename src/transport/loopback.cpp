@@ -67,6 +67,7 @@ public:
         Port& owner = network_.port(from);
         if (owner.dead_ || knows_dead(from)) {
             answer.reason = "the rank is gone";
+            answer.lost = true;
         } else if (offset > owner.arena_.bytes || into.size() > owner.arena_.bytes - offset) {
             answer.reason = "the bytes are not inside the arena";
         } else if (!into.empty()) {
@@ -96,7 +97,7 @@ public:
 private:
     friend LoopbackNetwork;
 
-    /// A record, the end of a fetch, or the loss of `from`.
+    /// A record, the end of a fetch, or the loss of `from`; both for a fetch that the loss ends.
     struct Event {
         Rank from{};
         Fetch* fetch = nullptr;
@@ -120,6 +121,7 @@ private:
     void handle(const Event& event) {
         if (event.fetch != nullptr) {
             bytes_fetched_ += event.bytes;
+            if (event.lost) return event.fetch->lost(event.reason);
             return event.reason.empty() ? event.fetch->done() : event.fetch->failed(event.reason);
         }
         if (dead_ || knows_dead(event.from)) return;

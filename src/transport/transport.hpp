@@ -23,12 +23,15 @@ enum class Verb : std::uint8_t {
     push,  ///< the peer sends chunks as active messages (TCP)
 };
 
-/// One large transfer towards this rank; lives until `done` or `failed` was called.
-/// Both are called from the thread that drives progress and must not block.
+/// One large transfer towards this rank; lives until `done`, `failed` or `lost` was called.
+/// They are called from the thread that drives progress and must not block.
 class Fetch {
 public:
     virtual void done() noexcept = 0;
     virtual void failed(std::string_view reason) noexcept = 0;
+    /// It failed because the peer is gone: Delegate::on_peer_lost is told so as well, before or
+    /// after this, unless the peer had said goodbye.
+    virtual void lost(std::string_view reason) noexcept { failed(reason); }
 
 protected:
     ~Fetch() = default;

@@ -59,7 +59,8 @@ std::vector<UcxBulk::Request> UcxBulk::swap_requests() {
 
 void UcxBulk::begin(const Request& request, bool alive) {
     if (!alive) {
-        outcomes_.push_back({request.fetch, fmt::format("rank {} is gone", index(request.from))});
+        outcomes_.push_back(
+            {request.fetch, fmt::format("rank {} is gone", index(request.from)), true});
         return;
     }
     if (request.into.empty()) return outcomes_.push_back({request.fetch, {}});
@@ -96,7 +97,7 @@ void UcxBulk::receive(Rank from, const Control& control, std::span<const std::by
         case ControlKind::refused:
             if (Incoming* transfer = find_incoming(from, control.id)) {
                 fail(*transfer,
-                     std::string(reinterpret_cast<const char*>(tail.data()), tail.size()));
+                     std::string(reinterpret_cast<const char*>(tail.data()), tail.size()), false);
             }
             return;
         default: return;
@@ -138,7 +139,7 @@ void UcxBulk::lose(Rank peer, std::string_view reason) {
     for (auto at = incoming_.begin(); at != incoming_.end();) {
         Incoming& transfer = *(at++)->second;
         if (transfer.request.from != peer) continue;
-        fail(transfer, std::string(reason));
+        fail(transfer, std::string(reason), true);
     }
 }
 
@@ -146,6 +147,8 @@ void UcxBulk::report() {
     for (const Outcome& outcome : std::exchange(outcomes_, {})) {
         if (outcome.reason.empty()) {
             outcome.fetch->done();
+        } else if (outcome.peer_gone) {
+            outcome.fetch->lost(outcome.reason);
         } else {
             outcome.fetch->failed(outcome.reason);
         }
@@ -310,17 +313,21 @@ void UcxBulk::landed(Incoming& transfer, std::size_t bytes, ucs_status_t status)
         bytes_fetched_.store(bytes_fetched() + bytes, std::memory_order_relaxed);
         end_if_over(transfer);
     } else {
-        fail(transfer, fmt::format("the transfer from rank {} broke off: {}",
-                                   index(transfer.request.from), native::ucp_words(status)));
+        transfer.broke_off = true;
+        fail(transfer,
+             fmt::format("the transfer from rank {} broke off: {}", index(transfer.request.from),
+                         native::ucp_words(status)),
+             false);
     }
 }
 
-void UcxBulk::fail(Incoming& transfer, std::string reason) {
+void UcxBulk::fail(Incoming& transfer, std::string reason, bool peer_gone) {
     if (!transfer.failure) {
         transfer.failure = std::move(reason);
         awaited_ -= transfer.landing;
         transfer.give_up = Clock::now() + wait_for_landing;
     }
+    transfer.peer_gone = transfer.peer_gone || peer_gone;
     end_if_over(transfer);
 }
 
@@ -337,7 +344,14 @@ void UcxBulk::end_if_over(Incoming& transfer) {
     } else if (!whole && !transfer.failure) {
         return;
     }
-    outcomes_.push_back({transfer.request.fetch, whole ? std::string{} : *transfer.failure});
+    if (transfer.broke_off && !transfer.peer_gone) {
+        // UCX is about to say that the link is broken, which lose() tells; should it not, we do.
+        if (Clock::now() < transfer.give_up) return;
+        net_.note_failure(transfer.request.from, *transfer.failure);
+        transfer.peer_gone = true;
+    }
+    outcomes_.push_back(
+        {transfer.request.fetch, whole ? std::string{} : *transfer.failure, transfer.peer_gone});
     if (transfer.request.verb == Verb::get) --reads_;
     incoming_.erase(transfer.id);
 }

@@ -71,7 +71,7 @@ public:
     void lose(Rank peer, std::string_view reason);
 
     [[nodiscard]] bool has_outcomes() const noexcept { return !outcomes_.empty(); }
-    /// Calls done() or failed() of the transfers that are over.
+    /// Calls done(), failed() or lost() of the transfers that are over.
     void report();
 
     /// Whether something of a transfer is under way.
@@ -97,12 +97,15 @@ private:
     struct Outcome {
         Fetch* fetch = nullptr;
         std::string reason;  ///< empty: done
+        bool peer_gone = false;
     };
 
     /// A transfer towards this rank.
     struct Incoming {
         UcxBulk* bulk = nullptr;
         std::uint64_t id = 0;
+        bool broke_off = false;  ///< by UCX's word
+        bool peer_gone = false;  ///< with a failure: lose() was called, or should have been
         Request request;
         std::size_t asked = 0;      ///< verb get: bytes whose read has begun
         std::size_t arrived = 0;    ///< bytes
@@ -166,7 +169,7 @@ private:
     [[nodiscard]] bool take_grains(Incoming& transfer, std::size_t offset, std::size_t bytes);
     void acknowledge(Rank from, std::uint64_t transfer, std::uint64_t offset);
     void landed(Incoming& transfer, std::size_t bytes, ucs_status_t status);
-    void fail(Incoming& transfer, std::string reason);
+    void fail(Incoming& transfer, std::string reason, bool peer_gone);
     void end_if_over(Incoming& transfer);
     static void on_received(void* request, ucs_status_t status, std::size_t bytes,
                             void* user) noexcept;

@@ -68,8 +68,10 @@ void UcxBulk::read_more(Incoming& transfer) {
         const RemoteExtent& extent = at->second;
         native::UcpEndpoint* link = net_.endpoint(from);
         if (extent.refused || link == nullptr) {
-            return fail(transfer, fmt::format("rank {} gives no key for {} bytes at {}",
-                                              index(from), total, transfer.request.offset));
+            return fail(transfer,
+                        fmt::format("rank {} gives no key for {} bytes at {}", index(from), total,
+                                    transfer.request.offset),
+                        link == nullptr);
         }
         if (!extent.key) return;
         const std::uint64_t within = offset % extent_bytes;
@@ -77,8 +79,10 @@ void UcxBulk::read_more(Incoming& transfer) {
             {settings_.chunk_bytes, total - transfer.asked, std::size_t{extent_bytes - within}});
         // The network would read whatever lies behind the arena, so the reader checks.
         if (within + bytes > extent.bytes) {
-            return fail(transfer, fmt::format("{} bytes at {} are not inside the arena of rank {}",
-                                              total, transfer.request.offset, index(from)));
+            return fail(transfer,
+                        fmt::format("{} bytes at {} are not inside the arena of rank {}", total,
+                                    transfer.request.offset, index(from)),
+                        false);
         }
         ucp_request_param_t param{};
         param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;

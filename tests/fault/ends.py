@@ -184,13 +184,29 @@ class Job:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
+def kill_one(job, victim):
+    """What follows from a death is not told beside it."""
+    job.wait_until_ready()
+    os.kill(job.pids[victim], signal.SIGKILL)
+    job.wait_until_gone(END_SECONDS, but=(job.mpirun.pid,))
+    job.check_status(1, rf'rank {victim} on node {NODE} died')
+    job.check_said_once('mobula: ')
+    job.check_output(rf'mobula: rank {victim} on node {NODE} died')
+
+
 def kill(job, ranks):
     """A rank that does not run the driver is killed."""
-    job.wait_until_ready()
-    os.kill(job.pids[ranks - 1], signal.SIGKILL)
-    job.wait_until_gone(END_SECONDS, but=(job.mpirun.pid,))
-    job.check_status(1, rf'rank {ranks - 1} on node {NODE} died')
-    job.check_output(rf'mobula: rank {ranks - 1} on node {NODE} died')
+    kill_one(job, ranks - 1)
+
+
+def kill_beside(job, ranks):
+    """The same, and the driver brings bytes from another one, which leaves because of it."""
+    kill_one(job, ranks - 1)
+
+
+def kill_source(job, ranks):
+    """The rank is killed from which the driver brings bytes."""
+    kill_one(job, 1)
 
 
 def kill_driver(job, ranks):
@@ -423,6 +439,8 @@ def engine_help(job, ranks):
 # is asked to bear then.
 WAYS = {
     kill: (['stay'], {}, True),
+    kill_beside: (['bring'], {'MOBULA_VERB': 'push', 'UCX_TLS': 'tcp,self'}, True),
+    kill_source: (['bring'], {'MOBULA_VERB': 'push', 'UCX_TLS': 'tcp,self'}, True),
     kill_driver: (['stay'], {}, True),
     kill_all: (['stay'], {}, True),
     crash: (['die', 'segv'], {}, True),

@@ -37,6 +37,7 @@ int after(int n) { return n; }
 int wait_for(Ref<int> ref) { return get(ref); }
 int process() { return getpid(); }
 Array<char> bytes() { return Array<char>({3'000'000}); }
+Array<char> many_bytes() { return Array<char>({8'000'000}); }
 
 struct Waiter {
     int nothing() { return 0; }
@@ -82,6 +83,17 @@ void write_in_vain() {
 void fill_memory() {
     std::vector<std::vector<char>> blocks;
     while (blocks.size() < 2000) blocks.emplace_back(1'000'000, 'x');
+}
+
+/// Brings bytes from rank 1 without end, several transfers at a time.
+int bring_for_ever() {
+    const TaskOptions there{.placement = Placement::on_rank(1)};
+    std::vector<Ref<Array<char>>> under_way;
+    for (;;) {
+        for (int n = 0; n < 4; ++n) under_way.push_back(remote<many_bytes>(there));
+        for (const auto& array : under_way) static_cast<void>(view(array));
+        under_way.clear();
+    }
 }
 
 /// How a rank may die in a task.
@@ -198,6 +210,7 @@ int driver(Job& job) {
     if (how == "exit") std::exit(4);
     if (how == "leave" || how == "deaf") return 0;
     if (how == "stay") return get(load.tasks[0]);
+    if (how == "bring") return bring_for_ever();
     throw BadInput("no such way to end: " + how);
 }
 
