@@ -442,9 +442,9 @@ int notes_before(unsigned rank, const Actor<Observer>& observer, CallOptions opt
         tasks.push_back(remote<until_received>(on(rank), received + 103));
     }
     for (int i = 0; i < 100; ++i) tasks.push_back(remote<note>(on(rank)));
-    const Ref<int> before = with_argument
-                                ? observer.call<&Observer::notes_of>(options, std::map<int, int>{{1, 2}})
-                                : observer.call<&Observer::notes>(options);
+    const Ref<int> before =
+        with_argument ? observer.call<&Observer::notes_of>(options, std::map<int, int>{{1, 2}})
+                      : observer.call<&Observer::notes>(options);
     // Comes behind the call, which is in its queue when this one is counted.
     tasks.push_back(remote(on(rank), [] {}));
     get(tasks);
