@@ -184,6 +184,23 @@ void kill(const Actor<A>& actor) {
     detail::kill(actor.cell().get());
 }
 
+/// These are there only for their sentences.
+template <class Number>
+    requires std::is_arithmetic_v<Number>
+detail::Refused get(Number) {
+    static_assert(!std::is_arithmetic_v<Number>,
+                  "mobula: get(value): a value is no Ref; get waits for what remote(), call() or "
+                  "put() returned");
+    return {};
+}
+template <class A, class... Limit>
+detail::Refused get(const Actor<A>&, const Limit&...) {
+    static_assert(detail::never<A>,
+                  "mobula: get(actor): an actor has no value; get(actor.call<&A::method>()) waits "
+                  "for a call, get(actor.ready()) for the constructor");
+    return {};
+}
+
 /// Hands each call to an idle actor. An actor with a result that failed by its death gets no more
 /// calls; when all are dead, every submitted call fails with ActorDied. A failed call is not
 /// repeated on another actor, because it may have been done in part. Thread-bound to its task.

@@ -99,6 +99,17 @@ namespace detail {
 /// What `{}` is taken for, so that it cannot mean one of the others.
 enum class NoOptions {};
 
+/// What is given for an option that is of another type, or that there is not.
+struct AnyNumber {
+    template <class N>
+        requires std::is_arithmetic_v<N>
+    AnyNumber(N) {}  // NOLINT(google-explicit-constructor)
+};
+struct Anything {
+    template <class T>
+    Anything(const T&) {}  // NOLINT(google-explicit-constructor)
+};
+
 /// What options are called elsewhere: there only to say what they are called here.
 struct ForeignOptions {
     double cpu = 1, gpu = 0, num_cpus = 1, num_gpus = 0, memory = 0;
@@ -106,6 +117,8 @@ struct ForeignOptions {
     const char* scheduling_strategy = nullptr;
     const char* lifetime = nullptr;
     const char* runtime_env = nullptr;
+    Anything timeout = 0;
+    AnyNumber placement = 0;
 };
 
 template <class Options>
@@ -113,8 +126,9 @@ void refuse_options(const Options&) {
     static_assert(!std::is_same_v<Options, ForeignOptions>,
                   "mobula: an unknown option: num_cpus and cpu are called cpus, num_gpus and gpu "
                   "gpus, max_task_retries and retries max_retries, scheduling_strategy placement; "
-                  "memory is one of the resources; num_returns is a std::tuple's; there is no "
-                  "max_restarts, lifetime or runtime_env");
+                  "memory is one of the resources; num_returns is a std::tuple's; a time limit "
+                  "belongs to the wait: get(ref, 5s); a placement is no number: "
+                  "Placement::on_rank(1); there is no max_restarts, lifetime or runtime_env");
 }
 
 }  // namespace detail

@@ -15,6 +15,18 @@ template <class First, class... A>
 inline constexpr bool starts_with_options<First, A...> =
     std::same_as<std::remove_cvref_t<First>, TaskOptions>;
 
+template <class F>
+inline constexpr bool called_by_pointer =
+    std::is_member_function_pointer_v<F> || std::is_function_v<std::remove_pointer_t<F>>;
+
+template <class F>
+auto refuse_pointer() {
+    static_assert(!called_by_pointer<F>,
+                  "mobula: remote(f, 1): a function is given as remote<f>(1), so that all ranks "
+                  "know it; a method runs on an actor: actor.call<&A::method>(1)");
+    return refused_call<F>();
+}
+
 }  // namespace detail
 
 /// Chooses one of several functions, or methods, that have the same name:
@@ -64,6 +76,18 @@ template <auto function, class... A>
 auto remote(const detail::ForeignOptions& options, A&&...) {
     detail::refuse_options(options);
     return detail::refused_call<decltype(function)>();
+}
+
+/// There only to say how a function is given.
+template <class F, class... A>
+    requires(detail::called_by_pointer<F>)
+auto remote(F, A&&...) {
+    return detail::refuse_pointer<F>();
+}
+template <class F, class... A>
+    requires(detail::called_by_pointer<F>)
+auto remote(const TaskOptions&, F, A&&...) {
+    return detail::refuse_pointer<F>();
 }
 
 /// The same for a lambda in place: `remote([](int i) { return i * i; }, 7)`.

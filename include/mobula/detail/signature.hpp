@@ -112,8 +112,9 @@ consteval bool check_lambda() {
         return false;
     } else {
         static_assert(Captureless<L>,
-                      "mobula: a lambda that captures cannot run on another rank; give what it "
-                      "needs as arguments");
+                      "mobula: a lambda that captures cannot run on another rank, nor can a "
+                      "std::function or another object with an operator(): give a function or a "
+                      "lambda without captures, and what it needs as arguments");
         return Captureless<L>;
     }
 }
@@ -208,7 +209,11 @@ consteval bool check_arguments() {
 }
 template <class F, class... A>
 consteval bool check_call() {
-    if constexpr (!check_signature<F>()) {
+    constexpr bool method = std::is_member_function_pointer_v<F>;
+    static_assert(!method,
+                  "mobula: a method runs on an actor: actor = spawn<A>(), then "
+                  "actor.call<&A::method>(1)");
+    if constexpr (method || !check_signature<F>()) {
         return false;
     } else {
         return check_arguments<F, A...>();

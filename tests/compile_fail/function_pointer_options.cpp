@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+// expect only: mobula: remote.f, 1.: a function is given as remote<f>
+#include <mobula/mobula.hpp>
+
+int twice(int n);
+int submit() { return mobula::get(mobula::remote({.cpus = 2}, twice, 4)); }
