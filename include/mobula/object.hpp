@@ -300,9 +300,9 @@ std::size_t when_any(const std::vector<Ref<T>>& refs, TimeLimit timeout = {}) {
     return *which;
 }
 
-/// Cancels the task that makes the object. A task that has not started never starts; in a running
-/// one mobula::cancelled() turns true, and its next wait throws Cancelled. `get` throws Cancelled.
-/// With `recursive` the tasks that it submitted are cancelled too. A finished task stays as it is.
+/// Cancels the task that makes the object, with `recursive` the tasks that it submitted too. One
+/// that has not begun never does, and `get` throws Cancelled; in a running one mobula::cancelled()
+/// turns true, its next wait throws Cancelled, and what it returns all the same is its value.
 template <class T>
 void cancel(const Ref<T>& ref, bool recursive = true) {
     if (ref.valid()) detail::cancel(*ref.cell(), recursive);
