@@ -23,19 +23,73 @@ Clerk::Clerk(std::size_t stack_bytes, std::function<void()> after)
 
 Clerk::~Clerk() { end(); }
 
+/// Whether the chore is queued now; else it is to be done at once.
+bool Clerk::take_over(Chore& chore, std::deque<Chore>& queue) {
+    if (ending_ || (!thread_.joinable() && !begin())) return false;
+    queue.push_back(std::move(chore));
+    undone_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+}
+
 void Clerk::give(Chore chore) {
+    bool taken = false;
     {
         std::lock_guard guard(mutex_);
-        if (!ending_ && (thread_.joinable() || begin())) {
-            chores_.push_back(std::exchange(chore, nullptr));
-            undone_.fetch_add(1, std::memory_order_relaxed);
-        }
+        taken = take_over(chore, chores_);
+        if (taken) waiting_.fetch_add(1, std::memory_order_relaxed);
     }
-    if (chore) {
+    if (!taken) {
         const NotDriving anyway;
         return chore();
     }
+    if (!helps_) hurry();
+}
+
+void Clerk::give_in_turn(Chore chore) {
+    bool taken = false;
+    {
+        std::lock_guard guard(mutex_);
+        taken = take_over(chore, in_turn_);
+    }
+    if (taken) return given_.notify_one();
+    const NotDriving anyway;
+    chore();
+}
+
+void Clerk::hurry() noexcept {
+    {
+        std::lock_guard guard(mutex_);
+        if (chores_.empty()) return;
+        hurries_ = true;
+    }
     given_.notify_one();
+}
+
+void Clerk::help() {
+    for (std::size_t left = waiting_.load(std::memory_order_relaxed); left != 0; --left) {
+        Chore chore;
+        {
+            std::lock_guard guard(mutex_);
+            if (chores_.empty()) return;
+            chore = take(chores_);
+        }
+        chore();
+        note_done();
+    }
+}
+
+/// The lock is held.
+Clerk::Chore Clerk::take(std::deque<Chore>& queue) {
+    if (&queue == &chores_) waiting_.fetch_sub(1, std::memory_order_relaxed);
+    Chore chore = std::move(queue.front());
+    queue.pop_front();
+    return chore;
+}
+
+void Clerk::note_done() noexcept {
+    if (undone_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    { std::lock_guard guard(mutex_); }  // nobody is between a look at the number and its sleep
+    done_.notify_all();
 }
 
 /// The lock is held.
@@ -63,12 +117,14 @@ void Clerk::work() {
     worker::thread_state::end_task();  // a thread begins with what its maker had
     std::uint64_t sent_at = 0;
     std::unique_lock lock(mutex_);
+    const auto any = [this] { return !in_turn_.empty() || (hurries_ && !chores_.empty()); };
     for (;;) {
-        given_.wait(lock, [this] { return ending_ || !chores_.empty(); });
-        if (chores_.empty()) break;
-        Chore chore = std::move(chores_.front());
-        chores_.pop_front();
-        const bool last = chores_.empty();
+        given_.wait(lock, [&] { return ending_ || any(); });
+        hurries_ = hurries_ || ending_;
+        if (!any()) break;
+        Chore chore = take(in_turn_.empty() ? chores_ : in_turn_);
+        if (chores_.empty()) hurries_ = false;
+        const bool last = !any();
         lock.unlock();
         chore();
         worker::thread_state::end_task();
@@ -77,8 +133,8 @@ void Clerk::work() {
             after_();
             sent_at = now;
         }
+        note_done();
         lock.lock();
-        if (undone_.fetch_sub(1, std::memory_order_release) == 1) done_.notify_all();
     }
     lock.unlock();
     fiber_->switch_to(*native_);

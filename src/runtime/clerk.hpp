@@ -17,10 +17,11 @@
 
 namespace mobula::runtime {
 
-/// A thread for what runs code of the user's and comes up where the network is driven: encoding,
-/// sizes, destructors. One of its own and no task, since all workers may be busy for as long as
-/// they like. It starts with the first chore; a job whose types are all quiet (see is_quiet) has
-/// none. Chores run one after another, in the order in which they were given. Thread-safe.
+/// Does what runs code of the user's and comes up where the network is driven: encoding, sizes,
+/// destructors. A worker that drives the network does such chores once it does not, which costs
+/// little; what no worker gets to is done by a thread of the clerk's own, since all workers may be
+/// busy for as long as they like. A job whose types are all quiet (see is_quiet) has neither.
+/// Thread-safe.
 class Clerk {
 public:
     using Chore = std::function<void()>;
@@ -33,9 +34,28 @@ public:
     Clerk(const Clerk&) = delete;
     Clerk& operator=(const Clerk&) = delete;
 
-    /// The chore, which may not throw, runs on the thread: at once on the caller's where there can
-    /// be no thread, and after the end.
+    /// The chore, which may not throw, is done soon: at once by the caller where there can be no
+    /// thread, and after the end. Chores may run side by side.
     void give(Chore chore);
+    /// The same for what may be long and should not be done twice at once: only by the thread, one
+    /// after another.
+    void give_in_turn(Chore chore);
+    /// Does the chores that there are, but for those in turn. Of a thread that drives no more.
+    void help();
+    /// The thread shall do what workers have not got to.
+    void hurry() noexcept;
+    /// Whether there are chores for help().
+    [[nodiscard]] bool needs_help() const noexcept {
+        return waiting_.load(std::memory_order_relaxed) != 0;
+    }
+    /// While one lives, its thread promises to see to the chores that it gives.
+    class Helper {
+    public:
+        Helper() noexcept { helps_ = true; }
+        ~Helper() { helps_ = false; }
+        Helper(const Helper&) = delete;
+        Helper& operator=(const Helper&) = delete;
+    };
     /// Whether all chores are done.
     [[nodiscard]] bool idle() const noexcept {
         return undone_.load(std::memory_order_acquire) == 0;
@@ -46,16 +66,22 @@ public:
     void end() noexcept;
 
 private:
+    [[nodiscard]] bool take_over(Chore& chore, std::deque<Chore>& queue);
     bool begin() noexcept;
     void run();
     void work();
+    [[nodiscard]] Chore take(std::deque<Chore>& queue);
+    void note_done() noexcept;
 
     const std::size_t stack_bytes_;
     const std::function<void()> after_;
+    static inline thread_local constinit bool helps_ = false;
     std::atomic<std::size_t> undone_{0};
+    std::atomic<std::size_t> waiting_{0};  ///< of chores_
     std::mutex mutex_;  ///< guards what follows, up to the thread
     std::condition_variable given_, done_;
-    std::deque<Chore> chores_;
+    std::deque<Chore> chores_, in_turn_;
+    bool hurries_ = false;  ///< the thread does chores until there are none
     bool ending_ = false;
     std::thread thread_;
     std::optional<worker::Fiber> fiber_;  ///< the thread's stack, of the size that tasks have

@@ -110,7 +110,7 @@ void Engine::drop_while_driving(Task& task) noexcept {
 /// still come only ends what is left, and nobody waits for this rank but with its end.
 void Engine::finish_chores() {
     constexpr std::chrono::milliseconds between_looks{1};
-    while (!clerk.await_idle(between_looks)) poll();
+    for (; !clerk.await_idle(between_looks); drive()) clerk.hurry();
     clerk.end();
 }
 

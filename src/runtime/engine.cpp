@@ -164,11 +164,11 @@ void Engine::pace() {
     thread_local unsigned until_look = submissions_per_look;
     if (--until_look != 0) return;
     until_look = submissions_per_look;
-    if (!network.alone()) poll();
+    if (!network.alone()) drive();
     if (!worker::Team::on_worker()) return;
     while (graph::tasks_alive() > options.pending_max || dispatcher.backlogged()) {
         waits.check_cancelled();
-        poll();
+        drive();
         team.yield();
     }
 }
@@ -417,9 +417,15 @@ void Engine::on_cancel_object(wire::RecordReader& reader) {
 
 // ---- worker::Delegate ----
 
-bool Engine::poll() noexcept {
+bool Engine::drive() noexcept {
     const Driving driving;
     return !network.alone() && network.transport().progress();
+}
+
+bool Engine::poll() noexcept {
+    if (!worker::Team::on_worker()) return drive();
+    const Clerk::Helper helper;
+    return drive();
 }
 
 void Engine::flush() noexcept {
@@ -446,12 +452,14 @@ void Engine::tick(Time now) noexcept {
 
 void Engine::idle() noexcept {
     if (network.alone()) return;
+    const Clerk::Helper helper;
     const Driving driving;  // as long as the worker counts as idle, nobody else may look
     dispatcher.idle();
 }
 
 void Engine::look(Time now) noexcept {
     if (network.alone()) return;
+    clerk.hurry();  // what workers have not got to
     const Driving driving;
     dispatcher.look(now);
 }

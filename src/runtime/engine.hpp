@@ -116,8 +116,14 @@ public:
         return Time(Duration(ticked_at_.load(std::memory_order_relaxed)));
     }
 
+    /// Drives the network once; whether anything happened. Its chores are the clerk's.
+    bool drive() noexcept;
+
     // ---- worker::Delegate ----
     bool poll() noexcept override;
+    bool has_chores() noexcept override { return clerk.needs_help(); }
+    void do_chores() noexcept override { clerk.help(); }
+    void leave_chores() noexcept override { clerk.hurry(); }
     void flush() noexcept override;
     void sleep(Time deadline) noexcept override;
     void wake_sleeper() noexcept override;

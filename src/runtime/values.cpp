@@ -219,7 +219,7 @@ void Exchange::keep_for_clerk(Shared& shared, Then then) {
             kept = static_cast<Object*>(try_share_object(*shared.object).release());
         }
     }
-    clerk_.give([this, &shared, kept, then] {
+    clerk_.give_in_turn([this, &shared, kept, then] {
         then();
         CellPtr{kept};
         unpin(shared);

@@ -84,7 +84,7 @@ void Waits::objects(std::span<detail::Cell* const> cells, std::size_t count, Dea
     if (done >= count) return;
     check_cancelled();
     if (deadline && *deadline <= Clock::now()) {
-        engine_.poll();
+        engine_.drive();
         return;
     }
     if (count == cells.size() && count > few) {

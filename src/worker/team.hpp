@@ -29,8 +29,12 @@ public:
     virtual void execute(Task& task) noexcept = 0;
     /// The task, which was granted what it demands, is the next to be executed.
     virtual void begin(Task& task) noexcept { static_cast<void>(task); }
-    /// Drives the network once; whether anything happened. Any thread.
+    /// Drives the network once; whether anything happened. Any thread. What has come up meanwhile
+    /// and may not be done there is left: a worker does it afterwards, or leaves it to others.
     virtual bool poll() noexcept = 0;
+    [[nodiscard]] virtual bool has_chores() noexcept { return false; }
+    virtual void do_chores() noexcept {}
+    virtual void leave_chores() noexcept {}
     /// Hands started batches to the network. Any thread.
     virtual void flush() noexcept = 0;
     /// Sleeps until the network has something, wake_sleeper() or the deadline. One thread.

@@ -362,6 +362,17 @@ void Worker::after_task() noexcept {
     team_.polled_.store(now, std::memory_order_relaxed);
     static_cast<void>(affinity_.take(now));
     team_.delegate_.poll();
+    do_chores();
+}
+
+/// Of what the network has left. One that leaves tasks to others leaves this too.
+void Worker::do_chores() noexcept {
+    if (!team_.delegate_.has_chores()) return;
+    if (begins_tasks()) {
+        team_.delegate_.do_chores();
+    } else {
+        team_.delegate_.leave_chores();
+    }
 }
 
 bool Worker::anything_to_do() {
@@ -370,7 +381,7 @@ bool Worker::anything_to_do() {
         if (resumed_first_ != nullptr) return true;
     }
     if (team_.stopping()) return suspended() == 0;
-    return team_.any_ready() && begins_tasks();
+    return (team_.delegate_.has_chores() || team_.any_ready()) && begins_tasks();
 }
 
 bool Worker::sees_work(std::uint64_t now) {
@@ -412,11 +423,23 @@ void Worker::wait_for_work() {
     team_.idle_.fetch_sub(1);
     idle_ends_.add(1);
     idle_.store(false);
-    // It is for the communication thread to see that the network is not forgotten.
+    leave_network();
+}
+
+/// It is for the communication thread to see that the network is not forgotten.
+void Worker::leave_network() noexcept {
     if (!team_.network_attended() && team_.watcher_asleep_.load() &&
         team_.watcher_asleep_.exchange(false)) {
         team_.wanted_.give();
     }
+}
+
+/// This may take long, so the worker is not idle meanwhile.
+void Worker::do_chores_while_idle() noexcept {
+    team_.idle_.fetch_sub(1);
+    leave_network();
+    do_chores();
+    team_.idle_.fetch_add(1);
 }
 
 bool Worker::spin_for_work() {
@@ -431,6 +454,7 @@ bool Worker::spin_for_work() {
     std::uint64_t now = quiet_since;
     do {
         const bool moved = team_.delegate_.poll();
+        if (team_.delegate_.has_chores()) do_chores_while_idle();
         now = ticks_now();
         if (moved) quiet_since = now;  // a transfer goes on, say: the next bytes come soon
         if (sees_work(now)) return true;

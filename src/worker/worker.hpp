@@ -77,6 +77,9 @@ private:
     bool spin_for_work();
     void fall_asleep();
     void after_task() noexcept;
+    void do_chores() noexcept;
+    void do_chores_while_idle() noexcept;
+    void leave_network() noexcept;
     [[nodiscard]] Task* next_task() noexcept;
     [[nodiscard]] Task* next_with_care() noexcept;
     [[nodiscard]] Task* next_with_care(Allowance::Share kept) noexcept;

@@ -95,7 +95,10 @@ public:
     void give(const Record& record, Rank from = peer) {
         const auto bytes = std::make_unique<std::byte[]>(record.size());
         if (!record.empty()) std::memcpy(bytes.get(), record.data(), record.size());
-        engine_.on_record(from, {bytes.get(), record.size()});
+        {
+            const Driving driving;  // as where records come from
+            engine_.on_record(from, {bytes.get(), record.size()});
+        }
         stay();  // a job that has ended shall not take the test with it
     }
     void give(const wire::RecordWriter& record, Rank from = peer) {
@@ -104,7 +107,8 @@ public:
     /// Moves bytes and runs tasks until nothing is left to do.
     void settle() {
         for (bool more = true; more;) {
-            more = cluster_.transport().progress();
+            more = engine_.drive();
+            while (!engine_.clerk.await_idle(std::chrono::milliseconds(1))) engine_.clerk.hurry();
             while (Task* const task = engine_.team.take_any()) {
                 engine_.execute(*task);
                 more = true;
