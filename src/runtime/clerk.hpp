@@ -78,7 +78,7 @@ private:
     static inline thread_local constinit bool helps_ = false;
     std::atomic<std::size_t> undone_{0};
     std::atomic<std::size_t> waiting_{0};  ///< of chores_
-    std::mutex mutex_;  ///< guards what follows, up to the thread
+    std::mutex mutex_;                     ///< guards what follows, up to the thread
     std::condition_variable given_, done_;
     std::deque<Chore> chores_, in_turn_;
     bool hurries_ = false;  ///< the thread does chores until there are none

@@ -11,7 +11,6 @@
 #include "base/check.hpp"
 #include "base/log.hpp"
 #include "base/tsc.hpp"
-#include "runtime/signals.hpp"
 #include "worker/thread_state.hpp"
 
 namespace mobula::runtime {
@@ -413,55 +412,6 @@ void Engine::on_cancel_object(wire::RecordReader& reader) {
     const auto id = reader.get<ObjectId>();
     const bool recursive = reader.get<std::uint8_t>() != 0;
     if (const detail::CellPtr cell = exchange.find_owned(id)) cancel(Object::of(*cell), recursive);
-}
-
-// ---- worker::Delegate ----
-
-bool Engine::drive() noexcept {
-    const Driving driving;
-    return !network.alone() && network.transport().progress();
-}
-
-bool Engine::poll() noexcept {
-    if (!worker::Team::on_worker()) return drive();
-    const Clerk::Helper helper;
-    return drive();
-}
-
-void Engine::flush() noexcept {
-    if (!network.alone()) network.transport().flush();
-}
-
-void Engine::sleep(Time deadline) noexcept {
-    network.transport().wait(std::min(deadline, dispatcher.next_look()));
-}
-void Engine::wake_sleeper() noexcept { network.transport().wake(); }
-
-void Engine::tick(Time now) noexcept {
-    const Driving driving;
-    ticked_at_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
-    network.transport().tick(now);
-    last_word.tick();
-    stall_watch.tick(now);
-    if (const int number = noted_signal(); number != 0 && !team.stopping() && !last_word.begun()) {
-        end_job("the job was ended by signal " + std::to_string(number) + " (" + strsignal(number) +
-                    ") at rank " + std::to_string(index(self())),
-                128 + number);
-    }
-}
-
-void Engine::idle() noexcept {
-    if (network.alone()) return;
-    const Clerk::Helper helper;
-    const Driving driving;  // as long as the worker counts as idle, nobody else may look
-    dispatcher.idle();
-}
-
-void Engine::look(Time now) noexcept {
-    if (network.alone()) return;
-    clerk.hurry();  // what workers have not got to
-    const Driving driving;
-    dispatcher.look(now);
 }
 
 // ---- transport::Delegate ----
