@@ -18,6 +18,7 @@ bool Engine::drive() noexcept {
 }
 
 bool Engine::poll() noexcept {
+    if (network.alone()) return false;
     if (!worker::Team::on_worker()) return drive();
     const Clerk::Helper helper;
     return drive();

@@ -34,8 +34,10 @@ void Worker::leave_network() noexcept {
 /// This may take long, so the worker is not idle meanwhile.
 void Worker::do_chores_while_idle() noexcept {
     team_.idle_.fetch_sub(1);
+    idle_.store(false);
     leave_network();
     do_chores();
+    idle_.store(true);
     team_.idle_.fetch_add(1);
 }
 
