@@ -34,7 +34,7 @@ public:
         requires std::is_arithmetic_v<Number>
     TimeLimit(Number) noexcept {
         static_assert(detail::has_a_unit<Number>,
-                      "a time limit has a unit: get(ref, std::chrono::seconds(5)), or 5s");
+                      "mobula: a time limit has a unit: get(ref, std::chrono::seconds(5)), or 5s");
     }
     // NOLINTEND(google-explicit-constructor)
 
