@@ -22,7 +22,7 @@ configure() {
 # The path of a program of the tree below the build folder; empty when there is none of the name.
 target_of() {
     ninja -C "$build" -t targets all 2>/dev/null |
-        sed -n "s,^\(\(src\|bench\)/\([^:]*/\)\?$1\): .*,\1,p" | head -n 1
+        sed -n "s,^\(\(src\|bench\)/\([^:]*/\)\?${1//./\\.}\): .*,\1,p" | head -n 1
 }
 
 programs_of_tree() {
@@ -92,6 +92,8 @@ find_program() {
         set_up
         configure
     fi
+    [[ $program =~ ^[A-Za-z0-9_.+-]+$ ]] ||
+        refuse "'$program' is no program's name: letters, digits, and any of _ . + -"
     [[ ! -e $build/build.ninja ]] || target=$(target_of "$program")
     if [[ -z $target ]] && ! $dry_run && $build_first; then
         # What the program needs may have been installed since the folder was configured.

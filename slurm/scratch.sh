@@ -71,7 +71,8 @@ remove_abandoned() {
     local folder host process began identity
     for folder in "$1"/mobula-run.*; do
         [[ -O $folder && -s $folder/owner ]] || continue
-        read -r host process began <"$folder/owner"
+        # Another run may just have removed its folder.
+        { read -r host process began <"$folder/owner"; } 2>/dev/null || continue
         [[ $host == "$HOSTNAME" ]] || continue
         identify "$process"
         [[ $identity != "$process $began" ]] || continue

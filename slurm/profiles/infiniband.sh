@@ -7,7 +7,7 @@
 
 # No tcp in the list: without it a broken link or a missing permission ends the job with an error at
 # once; with it everything runs over IP, ten times slower, and nobody is told.
-export UCX_TLS=${UCX_TLS:-ib,sm,self}
+export UCX_TLS=${UCX_TLS:-ib,posix,cma,self}
 
 # A message may use two ports of a node that has two; with one port nothing changes.
 export UCX_MAX_RNDV_RAILS=${UCX_MAX_RNDV_RAILS:-2}

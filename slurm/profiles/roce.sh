@@ -6,7 +6,7 @@
 # checked against the installed UCX and Open MPI. Ask your site for DEVICE and TRAFFIC_CLASS.
 
 # No tcp in the list: a card that cannot do RDMA then ends the job at once, not in slow motion.
-export UCX_TLS=${UCX_TLS:-ib,sm,self}
+export UCX_TLS=${UCX_TLS:-ib,posix,cma,self}
 
 # The index of the address that the switches route: on most RoCE v2 cards 3, and UCX 1.13 may pick
 # one of version 1, which does not leave the rack.

@@ -6,7 +6,7 @@
 # checked against the installed UCX and Open MPI.
 
 # The cards pretend to be RDMA devices to UCX and then refuse work; TCP over them is what runs.
-export UCX_TLS=${UCX_TLS:-tcp,sm,self}
+export UCX_TLS=${UCX_TLS:-tcp,posix,cma,self}
 
 # Slingshot's own interfaces are called hsn0, hsn1, ...; eth0 or nmn0 would be the management's.
 export UCX_NET_DEVICES=${UCX_NET_DEVICES:-hsn0}

@@ -5,7 +5,7 @@
 # What is set already stays as it is.
 
 # Without a list UCX also opens RDMA devices that are there but not cabled, and waits for them.
-export UCX_TLS=${UCX_TLS:-tcp,sm,self}
+export UCX_TLS=${UCX_TLS:-tcp,posix,cma,self}
 
 if [ -n "${INTERFACE:-}" ]; then
     # A node often has a slow interface for management as well, and a bridge for containers whose
