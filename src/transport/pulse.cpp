@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/pulse.hpp"
 
+#include <chrono>
 #include <utility>
 
 #include "base/check.hpp"
@@ -17,11 +18,30 @@ constexpr unsigned in_flight_max = 4;
 // UCX may claim for ever that it makes progress (see UcxNet::progress).
 constexpr int progress_max = 256;
 
+constexpr std::chrono::milliseconds closing_time{500};
+
 }  // namespace
 
 Pulse::Pulse(const native::UcpContext& context) : worker_(context) {}
 
-Pulse::~Pulse() { stop(); }
+Pulse::~Pulse() {
+    stop();
+    close_all();
+}
+
+/// A worker of UCX is not destroyed while it still takes endpoints down, in which a link that was
+/// just being made needs its progress.
+void Pulse::close_all() noexcept {
+    const Time latest = Clock::now() + closing_time;
+    for (const auto& peer : peers_) {
+        const auto request = peer->endpoint.close(false);
+        if (request == nullptr) continue;
+        while (ucp_request_check_status(request) == UCS_INPROGRESS && Clock::now() < latest) {
+            ucp_worker_progress(worker_.get());
+        }
+        ucp_request_free(request);
+    }
+}
 
 void Pulse::start(const Meeting& meeting, std::vector<std::vector<std::byte>> addresses,
                   Duration period) {

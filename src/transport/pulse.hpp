@@ -74,6 +74,7 @@ private:
     static void on_broken(void* user, ucp_ep_h endpoint, ucs_status_t status) noexcept;
     void run(Duration period);
     void beat(Peer& peer);
+    void close_all() noexcept;
 
     native::UcpWorker worker_;
     Seal seal_;
