@@ -66,10 +66,10 @@ void Worker::fall_asleep() {
     sleep_.store(network ? Sleep::network : Sleep::parked);
     team_.asleep_.fetch_add(1);
     if (!network) team_.parked_.fetch_add(1);
-    // Whoever had the network and leaves it after this look sees that somebody is parked.
+    // A thread that leaves the network after this look sees that a worker is parked.
     const bool network_free = !network && !team_.network_taken_.load();
-    // Whoever pushes work after this look sees that somebody sleeps: both look under the lock of
-    // the queue that the work goes through.
+    // A thread that pushes work after this look sees that a worker sleeps: both look under the lock
+    // of the queue that the work goes through.
     if (!network_free && !anything_to_do()) {
         if (network) {
             team_.delegate_.sleep(Clock::now() + team_.settings_.tick);
