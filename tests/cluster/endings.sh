@@ -47,25 +47,21 @@ rank_dies() { # NAME OPTION...: of slurm/run
 }
 rank_death_is_told() { rank_dies rank -n 3; }
 rank_death_is_told_by_mpirun() { rank_dies mpirun -n 3 --mpirun; }
-node_death_is_told() {
+# node_goes FOLDER COMMAND...: n3 goes by a command of the cluster while a job trains there.
+node_goes() {
     need_training || return $?
     local out begin
-    out=$(folder_of alice node)
+    out=$(folder_of alice "$1")
     notice_deaths_soon
     long_training "$out" -n 3
     begin=${EPOCHREALTIME/./}
-    "$cluster" kill n3
+    "$cluster" "${@:2}"
     told_and_over n3 "$out" "$begin"
 }
+node_death_is_told() { node_goes node kill n3; }
 silent_cut_is_told() {
     need_training || return $?
-    local out begin
-    out=$(folder_of alice cut)
-    notice_deaths_soon
-    long_training "$out" -n 3
-    begin=${EPOCHREALTIME/./}
-    "$cluster" cut n3 --silent
-    told_and_over n3 "$out" "$begin"
+    node_goes cut cut n3 --silent
     # The rank that was cut off has to leave by itself; nobody can reach it.
     gone() { ! on n3 pgrep -x weight_averagin; }
     until_deadline 30 gone || because "the rank behind the cut lives on"
