@@ -23,6 +23,8 @@ read_end_of_rank() {
     # Those who end because others never came are not to blame.
     if [[ -s $scratch/first_end && ! -s $scratch/overdue ]]; then
         mapfile -t end <"$scratch/first_end"
+        # It may have more to say: that memory was short.
+        [[ ! -s $scratch/ended.${end[0]} ]] || mapfile -t end <"$scratch/ended.${end[0]}"
         code_of_rank=1
         case ${end[2]} in
             'exit code 0') [[ -e $scratch/overdue ]] || { code_of_rank='' && return; } ;;
@@ -44,6 +46,12 @@ read_end_of_rank() {
             said+=' (MOBULA_START_WITHIN_S)'
             ((${#missing[@]} == 1)) || said+="; nor have $((${#missing[@]} - 1)) others"
         fi
+        code_of_rank=1
+    elif [[ -s $scratch/mpi_failed ]]; then
+        # "[n3:02555] *** reported by process [3208846456,4]", and then MPI ended all ranks.
+        local line='^\[([^]:]*):[0-9]+\] .* process \[[0-9]+,([0-9]+)\].*'
+        said=$(sed -nE "1s/$line/rank \2 on node \1 ended$when: an error of MPI/p" \
+            "$scratch/mpi_failed")
         code_of_rank=1
     elif [[ -s $scratch/died ]]; then
         # "srun: error: n3: task 1: Killed", or "tasks 1-3: Exited with exit code 2"

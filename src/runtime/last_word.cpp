@@ -188,7 +188,8 @@ std::string LastWord::sentence_of_loss(Rank rank, std::string_view how) const {
         if (const auto first = folder_.first_end();
             first && begins_with(first->ending, "signal") && index(first->rank) < lost_.size()) {
             rank = first->rank;
-            ending = first->ending;
+            ending = folder_.ending_of(rank);
+            if (ending.empty()) ending = first->ending;
         }
     }
     std::string sentence = place_of(rank);

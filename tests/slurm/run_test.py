@@ -182,17 +182,23 @@ def a_step_shares_its_cpus():
     assert ' --overlap ' in line_in_allocation(SLURM_STEP_ID='0')
 
 
+def run_with_double(command, script, *words, environment=None):
+    """What slurm/run does where the command is this script."""
+    with tempfile.TemporaryDirectory() as folder:
+        double = os.path.join(folder, command)
+        with open(double, 'w') as file:
+            file.write('#!/bin/bash\n' + script)
+        os.chmod(double, 0o755)
+        return run(*words, PROBE, environment={
+            **(environment or {}), 'PATH': f'{folder}:{os.environ["PATH"]}'})
+
+
 def in_allocation_with(gpus, *words):
     """The line where the controller says of the job's nodes what `gpus` says."""
-    with tempfile.TemporaryDirectory() as folder:
-        double = os.path.join(folder, 'scontrol')
-        with open(double, 'w') as file:
-            file.write('#!/bin/bash\n'
-                       'if [[ $2 == hostnames ]]; then tr , "\\n" <<<"$3"; exit; fi\n'
-                       f'cat <<END\n   NumNodes=3\n{gpus}\n   TresPerJob=gres:gpu:4\nEND\n')
-        os.chmod(double, 0o755)
-        return run('--dry-run', *words, PROBE, environment={
-            **ALLOCATION, 'PATH': f'{folder}:{os.environ["PATH"]}'})
+    return run_with_double(
+        'scontrol', 'if [[ $2 == hostnames ]]; then tr , "\\n" <<<"$3"; exit; fi\n'
+        f'cat <<END\n   NumNodes=3\n{gpus}\n   TresPerJob=gres:gpu:4\nEND\n',
+        '--dry-run', *words, environment=ALLOCATION)
 
 
 def a_rank_per_gpu_of_the_job():
@@ -229,13 +235,7 @@ def workers_of_the_user_stay():
 
 def with_sbatch(script, *words):
     """What slurm/run says where sbatch is this script."""
-    with tempfile.TemporaryDirectory() as folder:
-        double = os.path.join(folder, 'sbatch')
-        with open(double, 'w') as file:
-            file.write('#!/bin/bash\n' + script)
-        os.chmod(double, 0o755)
-        return run('--sbatch', '--no-build', *words, PROBE, environment={
-            'PATH': f'{folder}:{os.environ["PATH"]}'})
+    return run_with_double('sbatch', script, '--sbatch', '--no-build', *words)
 
 
 def what_sbatch_refuses_is_told():
@@ -295,6 +295,41 @@ def code_of_the_driver():
 def death_of_a_rank():
     code, out, err = run('-n', '2', PROBE, 'kill', '1')
     assert code == 1 and out.splitlines()[-1] == 'last line' and not err, (code, out, err)
+
+
+def ends_in_allocation(script):
+    """Code and sentences of a run whose srun is this script; its ranks say nothing themselves."""
+    code, _, err = run_with_double('srun', script, '--no-build', environment=ALLOCATION)
+    return code, [line for line in err.splitlines() if line.startswith('mobula: ')]
+
+
+def what_ended_first_is_named():
+    """Slurm tells of those ranks first that it ended itself, for one whose MPI had an error."""
+    died = "echo 'srun: error: n2: tasks 2-3: Killed' >&2; exit 137\n"
+    failed = "echo '[n3:02555] *** reported by process [3208846456,4]' >&2\n"
+    first = 'cd "${MOBULA_STATUS_FILE%/*}"; printf "5\\nn3\\nsignal 9 (Killed)\\n" >first_end\n'
+    more = 'printf "5\\nn3\\nsignal 9 (Killed), for want of memory\\n" >ended.5\n'
+    early = ' before the ranks had met'
+    for script, sentence in (
+            (died, 'ranks 2-3 on node n2 died: Killed'),
+            (failed + died, f'rank 4 on node n3 ended{early}: an error of MPI'),
+            (first + failed + died, f'rank 5 on node n3 died{early}: signal 9 (Killed)'),
+            (first + more + died,
+             f'rank 5 on node n3 died{early}: signal 9 (Killed), for want of memory')):
+        ends = ends_in_allocation(script)
+        assert ends == (1, [f'mobula: {sentence}; the job ends']), (script, ends)
+
+
+def the_end_of_a_rank_is_left():
+    agent = os.path.join(os.path.dirname(RUN), 'rank_agent')
+    for how, ending in (('exit 3', 'exit code 3'), ('kill -SEGV $$', 'signal 11 (Segmentation '),
+                        ('kill -KILL $$', 'signal 9 (Killed)')):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([agent, 'bash', '-c', how], timeout=60, stderr=subprocess.DEVNULL, env={
+                **ENVIRONMENT, 'PMIX_RANK': '4', 'MOBULA_STATUS_FILE': folder + '/status'})
+            for name in ('first_end', 'ended.4'):
+                lines = pathlib.Path(folder, name).read_text().splitlines()
+                assert lines[0] == '4' and lines[2].startswith(ending), (how, name, lines)
 
 
 def no_word_from_the_driver():
@@ -378,7 +413,7 @@ tests = [refuses, refuses_too_many_ranks, a_value_may_stand_close_to_its_letter,
          a_rank_per_gpu_of_the_job, what_sbatch_refuses_is_told, the_log_is_named,
          workers_of_the_user_stay, bindings_are_shown, good_end, ranks_get_their_own_cpus,
          threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
-         no_word_from_the_driver,
+         what_ended_first_is_named, the_end_of_a_rank_is_left, no_word_from_the_driver,
          leaves_nothing_where_a_stop_ends_its_helpers, interrupt, termination, kill_ends_the_job,
          the_next_run_removes_what_a_killed_one_left]
 print(f'1..{len(tests)}')
