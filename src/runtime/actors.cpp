@@ -13,10 +13,6 @@
 
 namespace mobula::runtime {
 
-using wire::Kind;
-using wire::RecordReader;
-using wire::RecordWriter;
-
 FailurePtr died(const std::string& reason) {
     auto failure = std::make_shared<graph::Failure>();
     failure->kind = graph::FailureKind::actor_died;
@@ -178,9 +174,7 @@ void Actors::watch(Object& actor) {
         Lock lock(lock_);
         death = instance(watched.id).dead;
     } else if (watched.first) {
-        RecordWriter record(Kind::watch_actor);
-        record.put(watched.id);
-        engine_.network.send(watched.rank, record);
+        engine_.network.send(watched.rank, wire::WatchActor{watched.id});
     }
     if (death) fail_lines(watched.id, death);
 }
@@ -267,9 +261,7 @@ void Actors::kill(const ObjectId& id, Rank rank, const std::string& reason) {
         kill_here(id, reason);
         return;
     }
-    RecordWriter record(Kind::kill_actor);
-    record.put(id).text(reason);
-    engine_.network.send(rank, record);
+    engine_.network.send(rank, wire::KillActor{id, reason});
 }
 
 void Actors::kill_there(const Task& constructor, Rank rank, const graph::Failure& why) {
@@ -281,27 +273,23 @@ void Actors::kill_there(const Task& constructor, Rank rank, const graph::Failure
 void Actors::ended(const ObjectId& id, Rank rank) {
     engine_.names.leave(id);
     if (rank == engine_.self()) return end(id);
-    RecordWriter record(Kind::end_actor);
-    record.put(id);
-    engine_.network.send(rank, record);
+    engine_.network.send(rank, wire::EndActor{id});
 }
 
 /// It had a handle when it was spoken of there; so if none is left, the end was told already.
-void Actors::on_ask(Rank from, RecordReader& reader) {
-    const ObjectId id = engine_.network.read_id(reader);
-    if (id.owner != engine_.self()) throw Error("a record asks for an actor of another rank");
-    if (engine_.exchange.find_owned(id)) return;
-    RecordWriter record(Kind::end_actor);
-    record.put(id);
-    engine_.network.send(from, record);
+void Actors::on_ask(Rank from, const wire::AskActor& message) {
+    if (message.actor.owner != engine_.self()) {
+        throw Error("a record asks for an actor of another rank");
+    }
+    if (engine_.exchange.find_owned(message.actor)) return;
+    engine_.network.send(from, wire::EndActor{message.actor});
 }
 
-void Actors::on_dead(RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
-    detail::Reader encoded(reader.rest(), {}, {});
+void Actors::on_dead(const wire::ActorDead& message, wire::RecordReader& tail) {
+    detail::Reader encoded(tail.rest(), {}, {});
     const auto death = std::make_shared<graph::Failure>(graph::Failure::decode(encoded));
-    engine_.exchange.note_death(id, death);
-    fail_lines(id, death);
+    engine_.exchange.note_death(message.actor, death);
+    fail_lines(message.actor, death);
 }
 
 }  // namespace mobula::runtime

@@ -15,7 +15,7 @@
 #include "graph/task_list.hpp"
 #include "runtime/stall.hpp"
 #include "runtime/task_mark.hpp"
-#include "wire/record.hpp"
+#include "wire/messages.hpp"
 
 namespace mobula::runtime {
 
@@ -88,11 +88,11 @@ public:
     /// Calls that wait for others or for their inputs, for the graph of who waits for whom.
     void list(std::vector<Waiting>& all);
 
-    void on_end(wire::RecordReader& reader);
-    void on_kill(wire::RecordReader& reader);
-    void on_watch(Rank from, wire::RecordReader& reader);
-    void on_ask(Rank from, wire::RecordReader& reader);
-    void on_dead(wire::RecordReader& reader);
+    void on_end(const wire::EndActor& message);
+    void on_kill(const wire::KillActor& message);
+    void on_watch(Rank from, const wire::WatchActor& message);
+    void on_ask(Rank from, const wire::AskActor& message);
+    void on_dead(const wire::ActorDead& message, wire::RecordReader& tail);
 
     /// A number that stands for the actor as a caller of others.
     [[nodiscard]] static std::uint64_t caller_of(const Task& task) noexcept;

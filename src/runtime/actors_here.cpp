@@ -15,10 +15,6 @@
 
 namespace mobula::runtime {
 
-using wire::Kind;
-using wire::RecordReader;
-using wire::RecordWriter;
-
 namespace {
 
 /// Callers that are actors get numbers apart from those of tasks.
@@ -352,9 +348,7 @@ void Actors::ask_owner(const ObjectId& id) {
         if (!engine_.exchange.find_owned(id)) end(id);
         return;
     }
-    RecordWriter record(Kind::ask_actor);
-    record.put(id);
-    engine_.network.send(id.owner, record);
+    engine_.network.send(id.owner, wire::AskActor{id});
 }
 
 /// To those who have calls that wait for their inputs.
@@ -380,13 +374,13 @@ void Actors::tell_of_death(const ObjectId& id) {
 void Actors::send_death(Rank to, const ObjectId& id, const graph::Failure& death) {
     detail::Writer writer;
     death.encode(writer);
-    RecordWriter record(Kind::actor_dead);
-    record.put(id).bytes(writer.stream().data(), writer.stream().size());
+    wire::Written record(wire::ActorDead{id});
+    record.bytes(writer.stream().data(), writer.stream().size());
     engine_.network.send(to, record);
 }
 
-void Actors::on_watch(Rank from, RecordReader& reader) {
-    const ObjectId id = engine_.network.read_id(reader);
+void Actors::on_watch(Rank from, const wire::WatchActor& message) {
+    const ObjectId& id = message.actor;
     FailurePtr death;
     bool unknown = false;
     {
@@ -403,11 +397,10 @@ void Actors::on_watch(Rank from, RecordReader& reader) {
     if (unknown && from != id.owner) ask_owner(id);
 }
 
-void Actors::on_end(RecordReader& reader) { end(reader.get<ObjectId>()); }
+void Actors::on_end(const wire::EndActor& message) { end(message.actor); }
 
-void Actors::on_kill(RecordReader& reader) {
-    const ObjectId id = engine_.network.read_id(reader);
-    if (kill_here(id, std::string(reader.text()))) ask_owner(id);
+void Actors::on_kill(const wire::KillActor& message) {
+    if (kill_here(message.actor, std::string(message.reason))) ask_owner(message.actor);
 }
 
 std::uint64_t Actors::caller_of(const Task& task) noexcept {

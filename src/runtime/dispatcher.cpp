@@ -13,9 +13,9 @@
 namespace mobula::runtime {
 
 using graph::State;
-using wire::Kind;
 using wire::RecordReader;
 using wire::RecordWriter;
+using wire::ResultForm;
 
 namespace {
 
@@ -96,7 +96,7 @@ Task* Dispatcher::find_sent(TaskKey key, Rank where) {
     return lookup(key, where);
 }
 
-Dispatcher::Back Dispatcher::take_back(const ResultHead& head, Rank from) {
+Dispatcher::Back Dispatcher::take_back(const wire::ResultHead& head, Rank from) {
     std::lock_guard guard(lock_);
     Task* const task = lookup(head.key, from);
     if (task == nullptr) return {};
@@ -231,8 +231,15 @@ void Dispatcher::look_for_repeats(const Task& task, detail::Writer& arguments) {
     log::warning(RepeatedValues::warning(task.info->name(), bytes));
 }
 
-/// Head, options, arguments. An actor's call names the actor in front. A task that came back and
-/// goes again is no repetition of the user's.
+/// An actor's constructor or call names the actor in front.
+void Dispatcher::begin_task(const Task& task, const wire::TaskHead& head, RecordWriter& record) {
+    if (task.actor == nullptr) return wire::begin(wire::RunTask{head}, record);
+    const ObjectId actor = engine_.exchange.actor_of(Object::of(*task.actor)).first;
+    if (task.info->actor != nullptr) return wire::begin(wire::Spawn{actor, head}, record);
+    wire::begin(wire::Call{actor, head}, record);
+}
+
+/// Head, options, arguments. A task that came back and goes again is no repetition of the user's.
 void Dispatcher::write_task(Task& task, RecordWriter& record, bool first_time) {
     const bool call = task.actor != nullptr || task.info->actor != nullptr;
     const bool options = task.extra != nullptr && !only_placed(task);
@@ -240,13 +247,13 @@ void Dispatcher::write_task(Task& task, RecordWriter& record, bool first_time) {
     task.info->encode(graph::arguments(task), arguments);
     const bool plain = arguments.attachments().empty() && arguments.references().empty() &&
                        arguments.stream().size() <= engine_.options.inline_bytes;
-    TaskHead head{engine_.functions.index_of(*task.info), 0, task.key};
-    if (options) head.flags |= has_options;
-    if (plain) head.flags |= plain_arguments;
+    wire::TaskHead head{engine_.functions.index_of(*task.info), 0, task.key};
+    if (options) head.flags |= wire::has_options;
+    if (plain) head.flags |= wire::plain_arguments;
     const bool must = task.bound || task.placed || (task.extra != nullptr && !options);
-    if (must && !call) head.flags |= bound;
-    if (task.near) head.flags |= near_bytes;
-    record.put(head);
+    if (must && !call) head.flags |= wire::bound;
+    if (task.near) head.flags |= wire::near_bytes;
+    begin_task(task, head, record);
     if (options) write_extra(*task.extra, record);
     if (plain) {
         record.bytes(arguments.stream().data(), arguments.stream().size());
@@ -291,11 +298,8 @@ void Dispatcher::hand_over(Task& task, bool first_time) {
         if (construct) engine_.actors.kill_there(task, to, *failure);
         return engine_.fail(task, failure);
     }
-    RecordWriter record(construct ? Kind::spawn : task.actor != nullptr ? Kind::call : Kind::task);
+    RecordWriter record;
     try {
-        if (task.actor != nullptr) {
-            record.put(engine_.exchange.actor_of(Object::of(*task.actor)).first);
-        }
         write_task(task, record, first_time);
     } catch (...) {
         // An argument that cannot be encoded fails the task, not the job.
@@ -342,10 +346,10 @@ static std::uint32_t run_time() noexcept {
 void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
     Object& object = *task.results(number);
     const detail::TypeInfo& type = *object.type;
-    RecordWriter record(Kind::result);
-    ResultHead head{task.key, run_time(), static_cast<std::uint16_t>(number), ResultForm::plain};
+    wire::Result result{{task.key, run_time(), static_cast<std::uint16_t>(number)}};
     if (type.plain && type.size <= engine_.options.inline_bytes) {
-        record.put(head).bytes(object.content.value, type.size);
+        wire::Written record(result);
+        record.bytes(object.content.value, type.size);
         graph::complete_alone(object);
         return network_.send(task.where, record);
     }
@@ -354,25 +358,23 @@ void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
         detail::Writer& writer = scratch_writer();
         type.encode(object.content.value, writer);
         if (engine_.exchange.fits_inline(writer)) {
-            head.form = ResultForm::encoded;
-            record.put(head);
+            result.head.form = ResultForm::encoded;
+            wire::Written record(result);
             engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
+            network_.send(task.where, record);
         } else {
-            head.form = ResultForm::located;
-            const std::uint64_t bytes = type.weight(object.content.value);
-            const std::uint64_t copy =
-                engine_.exchange.keep_copy(object, engine_.exchange.seal(writer));
-            record.put(head).put(copy).put(bytes);
+            result.head.form = ResultForm::located;
+            result.copy.bytes = type.weight(object.content.value);
+            result.copy.serial = engine_.exchange.keep_copy(object, engine_.exchange.seal(writer));
+            network_.send(task.where, result);
         }
     } catch (...) {
-        return give_failure(task, *engine_.caught(task, graph::Doing::encoding_result));
+        give_failure(task, *engine_.caught(task, graph::Doing::encoding_result));
     }
-    network_.send(task.where, record);
 }
 
 void Dispatcher::give_failure(Task& task, const graph::Failure& failure) noexcept {
-    RecordWriter record(Kind::result);
-    record.put(ResultHead{task.key, run_time(), 0, ResultForm::failed});
+    wire::Written record(wire::Result{{task.key, run_time(), 0, ResultForm::failed}});
     detail::Writer writer;
     failure.encode(writer);
     record.bytes(writer.stream().data(), writer.stream().size());
@@ -384,9 +386,7 @@ void Dispatcher::give_failure(Task& task, const graph::Failure& failure) noexcep
 void Dispatcher::cancel_begins() noexcept { cancels_.fetch_add(1); }
 
 void Dispatcher::cancel(Rank where, TaskKey key, bool recursive) {
-    RecordWriter record(Kind::cancel);
-    record.put(key).put(static_cast<std::uint8_t>(recursive));
-    network_.send(where, record);
+    network_.send(where, wire::Cancel{key, recursive});
 }
 
 void Dispatcher::cancel_children() {

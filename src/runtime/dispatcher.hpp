@@ -20,8 +20,6 @@
 namespace mobula::runtime {
 
 class Engine;
-struct ResultHead;
-enum class ResultForm : std::uint8_t;
 using detail::Task;
 
 /// Tasks between ranks: chooses the rank, sends, receives, gives results back, and takes back what
@@ -73,12 +71,13 @@ public:
     /// empty when there is nothing.
     [[nodiscard]] std::string describe_sent(Rank where) const;
 
-    void on_task(Rank from, wire::Kind kind, wire::RecordReader& reader);
-    void on_result(Rank from, wire::RecordReader& reader);
-    void on_recall(Rank from, wire::RecordReader& reader);
-    void on_returned(Rank from, wire::RecordReader& reader);
-    void on_room(Rank from);
-    void on_cancel(Rank from, wire::RecordReader& reader);
+    void on_task(Rank from, wire::Kind kind, const ObjectId& actor, const wire::TaskHead& head,
+                 wire::RecordReader& tail);
+    void on_result(Rank from, const wire::Result& message, wire::RecordReader& tail);
+    void on_recall(Rank from, const wire::Recall& message);
+    void on_returned(Rank from, const wire::Returned& message);
+    void on_room(Rank from, const wire::Room& message);
+    void on_cancel(Rank from, const wire::Cancel& message);
 
     /// Another rank's task came here, or is over; between the two it can be cancelled.
     void foreign_started(Task& task);
@@ -109,15 +108,16 @@ private:
     /// Whether its rank gives it back when it is asked for tasks; see Team::take_foreign.
     [[nodiscard]] static scheduler::Loads::Bound bound_of(const Task& task) noexcept;
     [[nodiscard]] Task* lookup(TaskKey key, Rank where) const;
-    [[nodiscard]] Back take_back(const ResultHead& head, Rank from);
+    [[nodiscard]] Back take_back(const wire::ResultHead& head, Rank from);
     [[nodiscard]] static bool goes_by_users_code(Task& task);
     void send_by_clerk(Task& task, bool first_time);
     void hand_over(Task& task, bool first_time);
+    void begin_task(const Task& task, const wire::TaskHead& head, wire::RecordWriter& record);
     void write_task(Task& task, wire::RecordWriter& record, bool first_time);
     void look_for_repeats(const Task& task, detail::Writer& arguments);
     void refuse(Task& task, const graph::Failure& failure) noexcept;
     void fetch_arguments(Task& task, wire::Kind kind, Arrived arrived);
-    void let_go(Rank from, ResultForm form, wire::RecordReader& reader);
+    void let_go(Rank from, const wire::Result& message, wire::RecordReader& tail);
     void repeat_cancel(Rank to, TaskKey key);
     [[nodiscard]] bool refill(Rank rank);
     [[nodiscard]] bool place_near(Task& task);

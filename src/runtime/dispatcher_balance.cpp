@@ -13,10 +13,6 @@
 namespace mobula::runtime {
 
 using scheduler::Loads;
-using wire::Kind;
-using wire::RecordReader;
-using wire::RecordWriter;
-
 namespace {
 
 /// Backlog and remaining load below which a ready task stays here.
@@ -150,9 +146,7 @@ void Dispatcher::look(Time now) noexcept {
 }
 
 void Dispatcher::ask_back(const Loads::Recall& recall) {
-    RecordWriter record(Kind::recall);
-    record.put(recall.count).put(static_cast<std::uint32_t>(recall.how));
-    network_.send(recall.from, record);
+    network_.send(recall.from, wire::Recall{recall.count, static_cast<std::uint32_t>(recall.how)});
 }
 
 void Dispatcher::idle() noexcept {
@@ -170,24 +164,22 @@ void Dispatcher::idle() noexcept {
 
 // ---- being asked ----
 
-void Dispatcher::on_recall(Rank from, RecordReader& reader) {
-    const auto count = reader.get<std::uint32_t>();
-    const auto how = static_cast<Loads::Asked>(reader.get<std::uint32_t>());
+void Dispatcher::on_recall(Rank from, const wire::Recall& message) {
+    const auto how = static_cast<Loads::Asked>(message.how);
     if (how > Loads::Asked::near) throw Error("a record asks for tasks in no known way");
     const bool near = how == Loads::Asked::near;
-    std::vector<TaskKey> keys;
-    graph::TaskList tasks = engine_.team.take_foreign(from, count, near);
+    wire::Returned answer;
+    graph::TaskList tasks = engine_.team.take_foreign(from, message.count, near);
     while (Task* const task = tasks.pop()) {
-        keys.push_back(task->key);
+        answer.tasks.push_back(task->key);
         foreign_ended(*task);
         engine_.drop(*task);
     }
-    std::uint32_t idle = 0;
     if (how != Loads::Asked::kindly) {
         const std::size_t backlog = engine_.team.backlog();
         const std::size_t idle_workers = engine_.team.idle_for_usual();
         if (backlog < idle_workers) {
-            idle = static_cast<std::uint32_t>(idle_workers - backlog);
+            answer.idle_workers = static_cast<std::uint32_t>(idle_workers - backlog);
         } else {
             std::lock_guard guard(robbed_lock_);
             if (std::find(robbed_by_.begin(), robbed_by_.end(), from) == robbed_by_.end()) {
@@ -196,10 +188,8 @@ void Dispatcher::on_recall(Rank from, RecordReader& reader) {
             robbed_.store(true, std::memory_order_relaxed);
         }
     }
-    RecordWriter record(Kind::returned);
-    record.put(unready_of(from, near)).put(idle).put(static_cast<std::uint32_t>(keys.size()));
-    for (const TaskKey& key : keys) record.put(key);
-    network_.send(from, record);
+    answer.unready = unready_of(from, near);
+    network_.send(from, answer);
 }
 
 /// Tasks of the rank that wait here for the bytes of their inputs, and so are in no queue yet.
@@ -221,16 +211,12 @@ void Dispatcher::say_room() noexcept {
         told.swap(robbed_by_);
         robbed_.store(false, std::memory_order_relaxed);
     }
-    for (const Rank rank : told) network_.send(rank, RecordWriter(Kind::room));
+    for (const Rank rank : told) network_.send(rank, wire::Room{});
 }
 
-void Dispatcher::on_returned(Rank from, RecordReader& reader) {
-    const auto unready = reader.get<std::uint32_t>();
-    const auto idle = reader.get<std::uint32_t>();
-    const std::uint32_t count = reader.count(sizeof(TaskKey));
+void Dispatcher::on_returned(Rank from, const wire::Returned& message) {
     std::vector<Task*> tasks;
-    for (std::uint32_t i = 0; i < count; ++i) {
-        const auto key = reader.get<TaskKey>();
+    for (const TaskKey& key : message.tasks) {
         Task* const task = find_sent(key, from);
         if (task == nullptr) continue;
         if (task->actor != nullptr || bound_of(*task) == Loads::Bound::yes ||
@@ -245,7 +231,8 @@ void Dispatcher::on_returned(Rank from, RecordReader& reader) {
     {
         std::lock_guard guard(lock_);
         how = loads_.asked(from);
-        loads_.answered(from, count, unready, idle);
+        loads_.answered(from, static_cast<std::uint32_t>(message.tasks.size()), message.unready,
+                        message.idle_workers);
         if (!brisk_ && loads_.anything_waits()) watch();
     }
     for (Task* const task : tasks) {
@@ -258,7 +245,7 @@ void Dispatcher::on_returned(Rank from, RecordReader& reader) {
     }
 }
 
-void Dispatcher::on_room(Rank from) {
+void Dispatcher::on_room(Rank from, const wire::Room&) {
     {
         std::lock_guard guard(lock_);
         loads_.opened(from);

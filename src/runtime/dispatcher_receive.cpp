@@ -13,7 +13,7 @@ namespace mobula::runtime {
 
 using wire::Kind;
 using wire::RecordReader;
-using wire::RecordWriter;
+using wire::ResultForm;
 
 // ---- tasks of other ranks ----
 
@@ -25,32 +25,30 @@ static void check_kind(Kind kind, const detail::FunctionInfo& info) {
     if (kind != right) throw Error("a record calls a function as what it is not");
 }
 
-void Dispatcher::on_task(Rank from, Kind kind, RecordReader& reader) {
-    ObjectId actor{};
-    if (kind != Kind::task) actor = network_.read_id(reader);
-    const auto head = reader.get<TaskHead>();
+void Dispatcher::on_task(Rank from, Kind kind, const ObjectId& actor, const wire::TaskHead& head,
+                         RecordReader& tail) {
     const detail::FunctionInfo* const info = engine_.functions.at(head.function);
     if (info == nullptr) throw Error("a record calls a function that does not exist");
     check_kind(kind, *info);
     if (kind != Kind::task) engine_.actors.check_arrival(actor, *info);
     std::unique_ptr<graph::TaskExtra> extra;
-    if ((head.flags & has_options) != 0) extra = read_extra(reader);
+    if ((head.flags & wire::has_options) != 0) extra = read_extra(tail);
     if (extra && kind == Kind::call) extra->own_priority = true;  // it has no other option
     if (extra && extra->demands) engine_.resources.check_arrival(extra->options);
 
     Task& task = *graph::new_task(*info, 1);
     task.foreign = true;
-    task.bound = (head.flags & bound) != 0;
-    task.near = (head.flags & near_bytes) != 0;
+    task.bound = (head.flags & wire::bound) != 0;
+    task.near = (head.flags & wire::near_bytes) != 0;
     task.where = from;
     task.key = head.key;
     task.extra = extra.release();
     Arrived arrived;
     try {
-        if ((head.flags & plain_arguments) != 0) {
-            graph::open_arguments(task, reader.rest());
+        if ((head.flags & wire::plain_arguments) != 0) {
+            graph::open_arguments(task, tail.rest());
         } else {
-            arrived = engine_.exchange.get_encoded(from, reader);
+            arrived = engine_.exchange.get_encoded(from, tail);
             if (arrived.parts.empty()) {
                 graph::open_arguments(task, std::move(arrived.encoded));
             }
@@ -101,37 +99,33 @@ void Dispatcher::fetch_arguments(Task& task, Kind kind, Arrived arrived) {
 
 // ---- what comes back ----
 
-void Dispatcher::on_result(Rank from, RecordReader& reader) {
-    const auto head = reader.get<ResultHead>();
+void Dispatcher::on_result(Rank from, const wire::Result& message, RecordReader& tail) {
+    const wire::ResultHead& head = message.head;
     const ResultForm form = head.form;
     const auto [task, last, more] = take_back(head, from);
-    if (task == nullptr) return let_go(from, form, reader);  // it was given up here meanwhile
+    if (task == nullptr) return let_go(from, message, tail);  // it was given up here meanwhile
     if (head.number >= task->info->results) throw Error("a record gives a result that no task has");
     Object& object = *task->results(head.number);
     if (form != ResultForm::failed && graph::is_done(graph::state_of(object))) {
         throw Error("a record gives a result twice");
     }
     if (form == ResultForm::failed) {
-        detail::Reader encoded(reader.rest(), {}, {});
+        detail::Reader encoded(tail.rest(), {}, {});
         const auto failure = std::make_shared<graph::Failure>(graph::Failure::decode(encoded));
         for (std::uint32_t i = 0; i < task->info->results; ++i) {
             graph::fail(*task->results(i), failure);
         }
     } else if (form == ResultForm::plain) {
         if (!object.type->plain) throw Error("a record gives a result in a form it has not");
-        const std::span<const std::byte> bytes = reader.bytes(object.type->size);
+        const std::span<const std::byte> bytes = tail.bytes(object.type->size);
         std::memcpy(graph::make_place(object, *object.type), bytes.data(), bytes.size());
         graph::complete(object);
     } else if (form == ResultForm::encoded) {
-        Arrived arrived = engine_.exchange.get_encoded(from, reader);
+        Arrived arrived = engine_.exchange.get_encoded(from, tail);
         if (!arrived.parts.empty()) throw Error("a record gives a result with blocks elsewhere");
         graph::complete(object, arrived.encoded.release());
-    } else if (form == ResultForm::located) {
-        const auto copy = reader.get<std::uint64_t>();
-        const auto bytes = reader.get<std::uint64_t>();
-        engine_.exchange.set_location(object, from, copy, bytes);
     } else {
-        throw Error("a record gives a result in no known form");
+        engine_.exchange.set_location(object, {from, message.copy});
     }
     if (last) engine_.retire(*task);
     if (!more || refill(from)) return;
@@ -141,25 +135,23 @@ void Dispatcher::on_result(Rank from, RecordReader& reader) {
 }
 
 /// A result that nobody waits for: what was given with it goes back.
-void Dispatcher::let_go(Rank from, ResultForm form, RecordReader& reader) {
-    if (form == ResultForm::encoded) {
-        static_cast<void>(engine_.exchange.get_encoded(from, reader));
-    } else if (form == ResultForm::located) {
-        engine_.exchange.drop_copy(from, reader.get<std::uint64_t>());
+void Dispatcher::let_go(Rank from, const wire::Result& message, RecordReader& tail) {
+    if (message.head.form == ResultForm::encoded) {
+        static_cast<void>(engine_.exchange.get_encoded(from, tail));
+    } else if (message.head.form == ResultForm::located) {
+        engine_.exchange.drop_copy(from, message.copy.serial);
     }
 }
 
-void Dispatcher::on_cancel(Rank from, RecordReader& reader) {
-    const auto key = reader.get<TaskKey>();
-    const bool recursive = reader.get<std::uint8_t>() != 0;
+void Dispatcher::on_cancel(Rank from, const wire::Cancel& message) {
     bool children = false;
     {
         std::lock_guard guard(foreign_lock_);
         for (Task* task : foreign_) {
-            if (task->where != from || task->key != key) continue;
+            if (task->where != from || task->key != message.task) continue;
             task->cancelled.store(true);
             graph::Scope* const scope = task->children.load();
-            if (recursive && scope != nullptr) {
+            if (message.recursive && scope != nullptr) {
                 scope->cancel();
                 children = true;
             }

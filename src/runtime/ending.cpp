@@ -74,7 +74,7 @@ int Engine::run(const std::function<DriverEnd()>& driver) {
             if (!end.sentence.empty()) std::fprintf(stderr, "%s\n", end.sentence.c_str());
             for (std::size_t i = 0; i < network.ranks(); ++i) {
                 const auto rank = static_cast<Rank>(i);
-                if (rank != self()) network.send(rank, RecordWriter(Kind::finish));
+                if (rank != self()) network.send(rank, wire::Finish{});
             }
             flush();
             write_status(options.status_file, code_, end.reason);
@@ -94,7 +94,7 @@ int Engine::run(const std::function<DriverEnd()>& driver) {
     return code_;
 }
 
-void Engine::on_finish(Rank from) {
+void Engine::on_finish(Rank from, const wire::Finish&) {
     if (from != driver_rank) throw Error("a rank without the driver says that it is done");
     stop();
 }

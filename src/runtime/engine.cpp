@@ -408,10 +408,10 @@ void Engine::cancel(Object& object, bool recursive) {
 }
 
 /// A holder of one of this rank's objects wants it no more; it may be done or gone by now.
-void Engine::on_cancel_object(wire::RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
-    const bool recursive = reader.get<std::uint8_t>() != 0;
-    if (const detail::CellPtr cell = exchange.find_owned(id)) cancel(Object::of(*cell), recursive);
+void Engine::on_cancel_object(const wire::CancelObject& message) {
+    if (const detail::CellPtr cell = exchange.find_owned(message.object)) {
+        cancel(Object::of(*cell), message.recursive);
+    }
 }
 
 // ---- transport::Delegate ----
@@ -428,48 +428,64 @@ void Engine::on_record(Rank from, std::span<const std::byte> record) {
     }
 }
 
+/// Each message is read and checked here, and given to the part that it is for.
 void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
+    const Network& net = network;
     switch (kind) {
-        case Kind::task:
-        case Kind::spawn:
-        case Kind::call: return dispatcher.on_task(from, kind, reader);
-        case Kind::result: return dispatcher.on_result(from, reader);
-        case Kind::recall: return dispatcher.on_recall(from, reader);
-        case Kind::returned: return dispatcher.on_returned(from, reader);
-        case Kind::room: return dispatcher.on_room(from);
-        case Kind::cancel: return dispatcher.on_cancel(from, reader);
-        case Kind::cancel_object: return on_cancel_object(reader);
-        case Kind::subscribe: return exchange.on_subscribe(from, reader);
-        case Kind::done: return exchange.on_done(from, reader);
-        case Kind::fetch: return exchange.on_fetch(from, reader);
-        case Kind::value: return exchange.on_value(from, reader);
-        case Kind::grant: return exchange.on_grant(from, reader);
-        case Kind::release: return exchange.on_release(from, reader);
-        case Kind::drop: return exchange.on_drop(from, reader);
-        case Kind::end_actor: return actors.on_end(reader);
-        case Kind::kill_actor: return actors.on_kill(reader);
-        case Kind::watch_actor: return actors.on_watch(from, reader);
-        case Kind::ask_actor: return actors.on_ask(from, reader);
-        case Kind::actor_dead: return actors.on_dead(reader);
-        case Kind::name: return names.on_name(from, reader);
-        case Kind::named: return names.on_named(from, reader);
-        case Kind::find: return names.on_find(from, reader);
-        case Kind::found: return names.on_found(from, reader);
-        case Kind::item: return streams.on_item(from, reader);
-        case Kind::consumed: return streams.on_consumed(from, reader);
-        case Kind::hold_group: return groups.on_hold(from, reader);
-        case Kind::held_group: return groups.on_held(from, reader);
-        case Kind::free_group: return groups.on_free(from, reader);
-        case Kind::finish: return on_finish(from);
-        case Kind::stalled: return stall_watch.on_stalled(from, reader);
-        case Kind::waits: return stall_watch.on_waits(from, reader);
-        case Kind::output: return printer_.print(static_cast<unsigned>(index(from)), reader.text());
-        case Kind::handles: return handle_circles.on_handles(from, reader);
-        case Kind::ask_output: return forwarder.on_ask(from, reader);
-        case Kind::output_done: return forwarder.on_answer(reader);
-        case Kind::broken: return last_word.hear(from, reader);
-        default: throw Error("a record of no known kind");
+        case Kind::task: {
+            const auto task = net.read<wire::RunTask>(reader);
+            return dispatcher.on_task(from, kind, {}, task.head, reader);
+        }
+        case Kind::spawn: {
+            const auto spawn = net.read<wire::Spawn>(reader);
+            return dispatcher.on_task(from, kind, spawn.actor, spawn.head, reader);
+        }
+        case Kind::call: {
+            const auto call = net.read<wire::Call>(reader);
+            return dispatcher.on_task(from, kind, call.actor, call.head, reader);
+        }
+        case Kind::result:
+            return dispatcher.on_result(from, net.read<wire::Result>(reader), reader);
+        case Kind::recall: return dispatcher.on_recall(from, net.read<wire::Recall>(reader));
+        case Kind::returned: return dispatcher.on_returned(from, net.read<wire::Returned>(reader));
+        case Kind::room: return dispatcher.on_room(from, net.read<wire::Room>(reader));
+        case Kind::cancel: return dispatcher.on_cancel(from, net.read<wire::Cancel>(reader));
+        case Kind::cancel_object: return on_cancel_object(net.read<wire::CancelObject>(reader));
+        case Kind::subscribe: return exchange.on_subscribe(from, net.read<wire::Subscribe>(reader));
+        case Kind::done: return exchange.on_done(net.read<wire::Done>(reader));
+        case Kind::fetch: return exchange.on_fetch(from, net.read<wire::Fetch>(reader));
+        case Kind::value: return exchange.on_value(from, net.read<wire::Value>(reader), reader);
+        case Kind::grant: return exchange.on_grant(net.read<wire::Grant>(reader));
+        case Kind::release: return exchange.on_release(from, net.read<wire::Release>(reader));
+        case Kind::drop: return exchange.on_drop(net.read<wire::Drop>(reader));
+        case Kind::end_actor: return actors.on_end(net.read<wire::EndActor>(reader));
+        case Kind::kill_actor: return actors.on_kill(net.read<wire::KillActor>(reader));
+        case Kind::watch_actor: return actors.on_watch(from, net.read<wire::WatchActor>(reader));
+        case Kind::ask_actor: return actors.on_ask(from, net.read<wire::AskActor>(reader));
+        case Kind::actor_dead: return actors.on_dead(net.read<wire::ActorDead>(reader), reader);
+        case Kind::name: return names.on_name(from, net.read<wire::Name>(reader));
+        case Kind::named: return names.on_named(net.read<wire::Named>(reader));
+        case Kind::find: return names.on_find(net.read<wire::Find>(reader));
+        case Kind::found: return names.on_found(net.read<wire::Found>(reader), reader);
+        case Kind::item: return streams.on_item(from, net.read<wire::Item>(reader), reader);
+        case Kind::consumed: return streams.on_consumed(from, net.read<wire::Consumed>(reader));
+        case Kind::hold_group:
+            return groups.on_hold(from, net.read<wire::HoldGroup>(reader), reader);
+        case Kind::held_group: return groups.on_held(from, net.read<wire::HeldGroup>(reader));
+        case Kind::free_group: return groups.on_free(from, net.read<wire::FreeGroup>(reader));
+        case Kind::output:
+            return printer_.print(static_cast<unsigned>(index(from)),
+                                  net.read<wire::Output>(reader).line);
+        case Kind::ask_output: return forwarder.on_ask(from, net.read<wire::AskOutput>(reader));
+        case Kind::output_done: return forwarder.on_answer(net.read<wire::OutputDone>(reader));
+        case Kind::stalled: return stall_watch.on_stalled(from, net.read<wire::Stalled>(reader));
+        case Kind::waits: return stall_watch.on_waits(net.read<wire::Waits>(reader), reader);
+        case Kind::finish: return on_finish(from, net.read<wire::Finish>(reader));
+        case Kind::handles:
+            return handle_circles.on_handles(net.read<wire::Handles>(reader), reader);
+        case Kind::broken: return last_word.hear(from, net.read<wire::Broken>(reader));
     }
+    throw Error("a record of no known kind");
 }
 
 }  // namespace mobula::runtime

@@ -171,8 +171,8 @@ private:
     [[nodiscard]] bool run_again(Task& task, const graph::Failure& failure);
     void apply_options(Task& task, const TaskOptions& options);
 
-    void on_cancel_object(wire::RecordReader& reader);
-    void on_finish(Rank from);
+    void on_cancel_object(const wire::CancelObject& message);
+    void on_finish(Rank from, const wire::Finish& message);
     [[noreturn]] static void end_forked_child() noexcept;
     static void close_in_child() noexcept;
     void finish_chores();

@@ -12,14 +12,11 @@
 namespace mobula::runtime {
 
 using graph::State;
-using wire::Kind;
+using wire::Known;
 using wire::RecordReader;
 using wire::RecordWriter;
 
 namespace {
-
-/// A description's second field.
-enum class Known : std::uint8_t { pending, located, inside, failed, actor };
 
 /// Values up to here travel with every reference to them; larger ones when they are wanted.
 constexpr std::size_t described_bytes_max = 1024;
@@ -91,9 +88,7 @@ bool Exchange::cancel_at_owner(Object& object, bool recursive) {
     Lock lock(mutex_);
     const Shared& shared = *object.shared;
     if (shared.role != Shared::Role::held) return false;
-    RecordWriter record(Kind::cancel_object);
-    record.put(shared.id).put(static_cast<std::uint8_t>(recursive));
-    network_.send(shared.id.owner, record);
+    network_.send(shared.id.owner, wire::CancelObject{shared.id, recursive});
     return true;
 }
 
@@ -135,10 +130,11 @@ Shared* Exchange::find_own(const ObjectId& id) {
 
 /// Whether the object's failure, or its value where that is small and without references and blocks
 /// of its own, went along. Runs the user's code, so no lock is held.
-static bool describe_value(Object& object, RecordWriter& writer) {
-    const auto put = [&](Known known, std::span<const std::byte> bytes) {
-        writer.put(known).put(static_cast<std::uint32_t>(bytes.size()));
-        writer.bytes(bytes.data(), bytes.size());
+static bool describe_value(Object& object, wire::Reference reference, RecordWriter& writer) {
+    const auto put = [&](Known known, wire::Bytes bytes) {
+        reference.known = known;
+        reference.inside = bytes;
+        wire::write(reference, writer);
         return true;
     };
     const State state = graph::state_of(object);
@@ -176,18 +172,18 @@ static std::uint64_t bytes_told(const Object& object, State state) noexcept {
 
 /// Where the object's bytes are, as far as it is known. Whoever gets one as pending that failed
 /// after it was looked at asks for it and hears why.
-void Exchange::describe_place(const Object& object, RecordWriter& writer) {
+void Exchange::describe_place(const Object& object, wire::Reference& reference) {
     const State state = graph::state_of(object);
     const std::uint64_t bytes = bytes_told(object, state);
     Lock lock(mutex_);
     const Shared& shared = *object.shared;
     if (shared.located) {
-        writer.put(Known::located).put(shared.location).put(shared.copy).put(shared.bytes);
+        reference.known = Known::located;
+        reference.place = shared.place;
     } else if (shared.role == Shared::Role::owned && graph::is_here(state) &&
                state != State::failed) {
-        writer.put(Known::located).put(network_.self()).put(shared.id.serial).put(bytes);
-    } else {
-        writer.put(Known::pending);
+        reference.known = Known::located;
+        reference.place = {network_.self(), {shared.id.serial, bytes}};
     }
 }
 
@@ -201,40 +197,26 @@ void Exchange::describe(Object& object, Rank to, RecordWriter& writer) {
     } else if (shared.id.owner != to) {
         // Goes before this rank's own release on the same channel, so the owner never believes
         // that nobody holds the object while `to` gets it.
-        RecordWriter grant(Kind::grant);
-        grant.put(shared.id).put(to);
-        network_.send(shared.id.owner, grant);
+        network_.send(shared.id.owner, wire::Grant{shared.id, to});
     }
-    writer.put(shared.id);
+    wire::Reference reference{shared.id};
     if (shared.is_actor) {
-        writer.put(Known::actor).put(shared.actor_rank);
-        return;
+        reference.known = Known::actor;
+        reference.actor_rank = shared.actor_rank;
+        return wire::write(reference, writer);
     }
     // One that only could not be brought here, for want of memory, is as good as ever elsewhere.
     const bool failed_here = shared.located && graph::state_of(object) == State::failed;
     lock.unlock();
-    if (failed_here || !describe_value(object, writer)) describe_place(object, writer);
+    if (!failed_here && describe_value(object, reference, writer)) return;
+    describe_place(object, reference);
+    wire::write(reference, writer);
 }
 
 CellPtr Exchange::adopt(RecordReader& reader) {
-    const ObjectId id = network_.read_id(reader);
-    const auto known = reader.get<Known>();
-    Rank location{};
-    std::uint64_t copy = 0, bytes = 0;
-    std::span<const std::byte> inside;
-    switch (known) {
-        case Known::pending: break;
-        case Known::actor: location = network_.read_rank(reader); break;
-        case Known::located:
-            location = network_.read_rank(reader);
-            copy = reader.get<std::uint64_t>();
-            bytes = reader.get<std::uint64_t>();
-            break;
-        case Known::inside:
-        case Known::failed: inside = reader.bytes(reader.count(1)); break;
-        default: throw Error("a record describes an object in no known way");
-    }
-
+    const wire::Reference reference = network_.read_reference(reader);
+    const ObjectId& id = reference.object;
+    const Known known = reference.known;
     Lock lock(mutex_);
     if (id.owner == network_.self()) {
         Shared* const shared = find(id);
@@ -265,22 +247,20 @@ CellPtr Exchange::adopt(RecordReader& reader) {
     }
     if (known == Known::located) {
         shared.located = true;
-        shared.location = location;
-        shared.copy = copy;
-        shared.bytes = bytes;
+        shared.place = reference.place;
     } else if (known == Known::actor && !shared.is_actor) {
         shared.is_actor = true;
-        shared.actor_rank = location;
+        shared.actor_rank = reference.actor_rank;
     }
     lock.unlock();
 
     Object& object = Object::of(*cell);
     if (known == Known::inside) {
         auto encoded = std::make_unique<Encoded>();
-        encoded->stream.assign(inside.begin(), inside.end());
+        encoded->stream.assign(reference.inside.begin(), reference.inside.end());
         graph::complete(object, encoded.release());
     } else if (known == Known::failed) {
-        detail::Reader failure(inside, {}, {});
+        detail::Reader failure(reference.inside, {}, {});
         graph::fail(object, std::make_shared<graph::Failure>(graph::Failure::decode(failure)));
     } else if (known == Known::located && graph::locate(object)) {
         want(object, true);
@@ -331,9 +311,7 @@ std::unique_ptr<Shared> Exchange::end_locked(Shared& shared) noexcept {
     std::unique_ptr<Shared> ended;
     switch (shared.role) {
         case Shared::Role::held: {
-            RecordWriter release(Kind::release);
-            release.put(shared.id).put(shared.grants);
-            network_.send(shared.id.owner, release);
+            network_.send(shared.id.owner, wire::Release{shared.id, shared.grants});
             --sums_.held;
             const auto found = held_.find(shared.id);
             ended = std::move(found->second);
@@ -341,8 +319,8 @@ std::unique_ptr<Shared> Exchange::end_locked(Shared& shared) noexcept {
             return ended;
         }
         case Shared::Role::owned:
-            if (shared.located && shared.location != network_.self()) {
-                drop_copy(shared.location, shared.copy);
+            if (shared.located && shared.place.rank != network_.self()) {
+                drop_copy(shared.place.rank, shared.place.copy.serial);
             }
             --sums_.owned;
             break;
@@ -354,13 +332,11 @@ std::unique_ptr<Shared> Exchange::end_locked(Shared& shared) noexcept {
     return ended;
 }
 
-void Exchange::on_grant(Rank, RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
-    const Rank to = network_.read_rank(reader);
+void Exchange::on_grant(const wire::Grant& message) {
     Lock lock(mutex_);
-    Shared* const shared = find_own(id);
+    Shared* const shared = find_own(message.object);
     if (shared == nullptr) throw Error("a rank passed on an object that is gone");
-    shared->holders.grant(to);
+    shared->holders.grant(message.to);
     if (!shared->keep && shared->object != nullptr) {
         shared->keep = try_share_object(*shared->object);
     }
@@ -369,25 +345,22 @@ void Exchange::on_grant(Rank, RecordReader& reader) {
     lock.unlock();
 }
 
-void Exchange::on_release(Rank from, RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
-    const auto grants = reader.get<std::int64_t>();
+void Exchange::on_release(Rank from, const wire::Release& message) {
     CellPtr dropped;
     Lock lock(mutex_);
-    Shared* const shared = find_own(id);
+    Shared* const shared = find_own(message.object);
     if (shared == nullptr) throw Error("a rank released an object that is gone");
-    if (!shared->holders.give_back(from, grants)) {
+    if (!shared->holders.give_back(from, message.grants)) {
         throw Error("a rank released an object more often than it can have had it");
     }
     if (!shared->holders.held()) dropped = std::move(shared->keep);
     lock.unlock();
 }
 
-void Exchange::on_drop(Rank, RecordReader& reader) {
-    const auto serial = reader.get<std::uint64_t>();
+void Exchange::on_drop(const wire::Drop& message) {
     CellPtr dropped;
     Lock lock(mutex_);
-    const auto found = owned_.find(serial);
+    const auto found = owned_.find(message.serial);
     if (found == owned_.end() || found->second->role != Shared::Role::copy) {
         throw Error("a rank dropped a value that is not kept here");
     }

@@ -124,17 +124,17 @@ public:
     /// Frees a value that was kept for this rank on another one and that it will not ask for.
     void drop_copy(Rank where, std::uint64_t copy);
     /// The owner learns that its object's bytes are kept elsewhere.
-    void set_location(Object& object, Rank where, std::uint64_t copy, std::uint64_t bytes);
+    void set_location(Object& object, const wire::Place& place);
 
     // ---- from other ranks ----
 
-    void on_subscribe(Rank from, wire::RecordReader& reader);
-    void on_done(Rank from, wire::RecordReader& reader);
-    void on_fetch(Rank from, wire::RecordReader& reader);
-    void on_value(Rank from, wire::RecordReader& reader);
-    void on_grant(Rank from, wire::RecordReader& reader);
-    void on_release(Rank from, wire::RecordReader& reader);
-    void on_drop(Rank from, wire::RecordReader& reader);
+    void on_subscribe(Rank from, const wire::Subscribe& message);
+    void on_done(const wire::Done& message);
+    void on_fetch(Rank from, const wire::Fetch& message);
+    void on_value(Rank from, const wire::Value& message, wire::RecordReader& tail);
+    void on_grant(const wire::Grant& message);
+    void on_release(Rank from, const wire::Release& message);
+    void on_drop(const wire::Drop& message);
 
     // ---- sight ----
 
@@ -178,7 +178,7 @@ private:
     [[nodiscard]] Arrived take_form(Rank from, FormFields fields, Shared* pinned);
     void write_form(const Encoded& encoded, Rank to, wire::RecordWriter& writer);
     void arrive(Shared& shared, Arrived arrived);
-    void describe_place(const Object& object, wire::RecordWriter& writer);
+    void describe_place(const Object& object, wire::Reference& reference);
 
     Network& network_;
     Clerk& clerk_;

@@ -10,10 +10,6 @@
 
 namespace mobula::runtime {
 
-using wire::Kind;
-using wire::RecordReader;
-using wire::RecordWriter;
-
 void Forwarder::begin() {
     capture_.emplace([this](std::string_view line) { send(line); });
 }
@@ -25,9 +21,7 @@ void Forwarder::fall_back() noexcept {
 }
 
 void Forwarder::send(std::string_view line) {
-    RecordWriter record(Kind::output);
-    record.text(line);
-    engine_.network.send(driver_rank, record);
+    engine_.network.send(driver_rank, wire::Output{line});
     sent_.fetch_add(1);
     engine_.wake_sleeper();  // somebody asleep shall hand it to the network
 }
@@ -61,9 +55,7 @@ void Forwarder::await_terminal() {
         number = next_question_++;
         questions_.emplace(number, &gathering);
     }
-    RecordWriter record(Kind::ask_output);
-    record.put(number);
-    engine_.network.send(driver_rank, record);
+    engine_.network.send(driver_rank, wire::AskOutput{number});
     engine_.waits.sleep(gathering, {}, std::nullopt);
     {
         std::lock_guard guard(mutex_);
@@ -75,16 +67,13 @@ void Forwarder::await_terminal() {
     }
 }
 
-void Forwarder::on_ask(Rank from, RecordReader& reader) {
-    RecordWriter record(Kind::output_done);
-    record.put(reader.get<std::uint64_t>());
-    engine_.network.send(from, record);
+void Forwarder::on_ask(Rank from, const wire::AskOutput& message) {
+    engine_.network.send(from, wire::OutputDone{message.question});
 }
 
-void Forwarder::on_answer(RecordReader& reader) {
-    const auto number = reader.get<std::uint64_t>();
+void Forwarder::on_answer(const wire::OutputDone& message) {
     std::lock_guard guard(mutex_);
-    const auto found = questions_.find(number);
+    const auto found = questions_.find(message.question);
     if (found == questions_.end()) return;  // it was cancelled, or the job ends
     found->second->arrive();
     questions_.erase(found);

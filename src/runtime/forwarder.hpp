@@ -11,7 +11,7 @@
 #include "base/ids.hpp"
 #include "runtime/gathering.hpp"
 #include "runtime/output.hpp"
-#include "wire/record.hpp"
+#include "wire/messages.hpp"
 
 namespace mobula::runtime {
 
@@ -39,8 +39,8 @@ public:
     void settle(std::optional<Rank> reader) noexcept;
 
     /// On rank 0: all lines that the rank has sent before are on the terminal.
-    void on_ask(Rank from, wire::RecordReader& reader);
-    void on_answer(wire::RecordReader& reader);
+    void on_ask(Rank from, const wire::AskOutput& message);
+    void on_answer(const wire::OutputDone& message);
 
     static constexpr std::chrono::microseconds noticed_after{50};
 

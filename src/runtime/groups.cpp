@@ -14,10 +14,6 @@
 
 namespace mobula::runtime {
 
-using wire::Kind;
-using wire::RecordReader;
-using wire::RecordWriter;
-
 std::uint64_t Groups::create(std::vector<scheduler::Amounts> bundles, Strategy strategy,
                              CellPtr& ready) {
     if (bundles.empty()) throw BadInput("a placement group needs at least one bundle");
@@ -78,8 +74,8 @@ void Groups::reserve_next(std::uint64_t id) {
         }
     }
     if (rank == engine_.self()) return reserve_here({rank, id, std::move(bundles)});
-    RecordWriter record(Kind::hold_group);
-    record.put(id).put(static_cast<std::uint32_t>(bundles.size()));
+    wire::Written record(wire::HoldGroup{id});
+    record.put(static_cast<std::uint32_t>(bundles.size()));
     for (const ResourceGate::NumberedBundle& bundle : bundles) {
         record.put(bundle.number);
         bundle.amounts.encode(record);
@@ -87,11 +83,11 @@ void Groups::reserve_next(std::uint64_t id) {
     engine_.network.send(rank, record);
 }
 
-void Groups::on_hold(Rank from, RecordReader& reader) {
-    Request request{from, reader.get<std::uint64_t>(), {}};
-    for (std::uint32_t left = reader.count(sizeof(unsigned)); left > 0; --left) {
-        const auto number = reader.get<unsigned>();
-        request.bundles.push_back({number, scheduler::Amounts::decode(reader)});
+void Groups::on_hold(Rank from, const wire::HoldGroup& message, wire::RecordReader& tail) {
+    Request request{from, message.group, {}};
+    for (std::uint32_t left = tail.count(sizeof(unsigned)); left > 0; --left) {
+        const auto number = tail.get<unsigned>();
+        request.bundles.push_back({number, scheduler::Amounts::decode(tail)});
     }
     check_new(request);
     reserve_here(std::move(request));
@@ -149,15 +145,14 @@ void Groups::retry() {
 
 void Groups::answer(const Request& request) {
     if (request.maker == engine_.self()) return granted(request.group, engine_.self());
-    RecordWriter record(Kind::held_group);
-    record.put(request.group);
-    engine_.network.send(request.maker, record);
+    engine_.network.send(request.maker, wire::HeldGroup{request.group});
 }
 
-void Groups::on_held(Rank from, RecordReader& reader) {
-    const auto id = reader.get<std::uint64_t>();
-    if (maker_of(id) != engine_.self()) throw Error("a rank reserved bundles for no group of ours");
-    granted(id, from);
+void Groups::on_held(Rank from, const wire::HeldGroup& message) {
+    if (maker_of(message.group) != engine_.self()) {
+        throw Error("a rank reserved bundles for no group of ours");
+    }
+    granted(message.group, from);
 }
 
 void Groups::granted(std::uint64_t id, Rank holder) {
@@ -209,15 +204,14 @@ void Groups::remove(std::uint64_t id) {
 
 void Groups::give_back(std::uint64_t id, Rank holder) {
     if (holder == engine_.self()) return free_here(id);
-    RecordWriter record(Kind::free_group);
-    record.put(id);
-    engine_.network.send(holder, record);
+    engine_.network.send(holder, wire::FreeGroup{id});
 }
 
-void Groups::on_free(Rank from, RecordReader& reader) {
-    const auto id = reader.get<std::uint64_t>();
-    if (maker_of(id) != from) throw Error("a rank gives up bundles of a group of another");
-    free_here(id);
+void Groups::on_free(Rank from, const wire::FreeGroup& message) {
+    if (maker_of(message.group) != from) {
+        throw Error("a rank gives up bundles of a group of another");
+    }
+    free_here(message.group);
 }
 
 void Groups::free_here(std::uint64_t id) {

@@ -42,9 +42,9 @@ public:
                                        CellPtr& ready);
     void remove(std::uint64_t group);
 
-    void on_hold(Rank from, wire::RecordReader& reader);
-    void on_held(Rank from, wire::RecordReader& reader);
-    void on_free(Rank from, wire::RecordReader& reader);
+    void on_hold(Rank from, const wire::HoldGroup& message, wire::RecordReader& tail);
+    void on_held(Rank from, const wire::HeldGroup& message);
+    void on_free(Rank from, const wire::FreeGroup& message);
 
     /// Resources of this rank were given back: reservations that waited may go on.
     void retry();

@@ -11,10 +11,6 @@
 
 namespace mobula::runtime {
 
-using wire::Kind;
-using wire::RecordReader;
-using wire::RecordWriter;
-
 namespace {
 
 /// What is printed of one circle.
@@ -47,13 +43,13 @@ void HandleCircles::Look::destroyed(const ObjectId& actor, const std::string& ti
 void HandleCircles::send() {
     std::lock_guard guard(mutex_);
     if (engine_.self() == driver_rank || holders_.empty()) return;
-    RecordWriter record(Kind::handles);
+    wire::Written record(wire::Handles{});
     put_list(record, holders_);
     engine_.network.send(driver_rank, record);
 }
 
-void HandleCircles::on_handles(Rank, RecordReader& reader) {
-    std::vector<Waiting> holders = read_list(reader);
+void HandleCircles::on_handles(const wire::Handles&, wire::RecordReader& tail) {
+    std::vector<Waiting> holders = read_list(tail);
     if (engine_.self() != driver_rank) return;
     std::lock_guard guard(mutex_);
     std::move(holders.begin(), holders.end(), std::back_inserter(holders_));

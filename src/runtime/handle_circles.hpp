@@ -11,7 +11,7 @@
 
 #include "base/ids.hpp"
 #include "runtime/stall.hpp"
-#include "wire/record.hpp"
+#include "wire/messages.hpp"
 
 namespace mobula::runtime {
 
@@ -42,7 +42,7 @@ public:
 
     /// Tells rank 0 what this rank saw.
     void send();
-    void on_handles(Rank from, wire::RecordReader& reader);
+    void on_handles(const wire::Handles& message, wire::RecordReader& tail);
     /// On rank 0, when no rank sends any more: prints the circles, if there are any.
     void print();
 

@@ -17,9 +17,6 @@
 
 namespace mobula::runtime {
 
-using wire::Kind;
-using wire::RecordWriter;
-
 namespace {
 
 /// How long a rank waits to hear why the job ends before it leaves by itself.
@@ -32,11 +29,9 @@ constexpr int rank_0_first_ms = 1000;
 
 constexpr std::uint32_t nobody = std::numeric_limits<std::uint32_t>::max();
 
-/// Fills a record of kind broken.
-void fill(RecordWriter& record, const std::string& reason, const Cause& cause) {
-    record.put(cause.code).text(reason);
-    record.put(cause.lost ? static_cast<std::uint32_t>(index(*cause.lost)) : nobody);
-    record.put(static_cast<std::uint8_t>(cause.said ? 1 : 0));
+wire::Broken message_of(std::string_view reason, const Cause& cause) {
+    return {cause.code, reason,
+            cause.lost ? static_cast<std::uint32_t>(index(*cause.lost)) : nobody, cause.said};
 }
 
 bool begins_with(std::string_view text, std::string_view with) { return text.rfind(with, 0) == 0; }
@@ -109,28 +104,23 @@ void LastWord::lose(Rank rank, std::string_view how) noexcept {
     if (rank == asked) pass_on();
 }
 
-void LastWord::hear(Rank from, wire::RecordReader& reader) {
+void LastWord::hear(Rank from, const wire::Broken& message) {
     Cause cause;
-    cause.code = reader.get<int>();
-    cause.reason = reader.text();
-    const auto lost = reader.get<std::uint32_t>();
-    if (lost < lost_.size()) cause.lost = Rank{lost};
-    cause.said = reader.get<std::uint8_t>() != 0;
+    cause.code = message.code;
+    cause.reason = message.reason;
+    if (message.lost < lost_.size()) cause.lost = Rank{message.lost};
+    cause.said = message.said;
     if (index(from) < index(engine_.self())) engine_.leave(cause.code);
     begin(std::move(cause));
     if (begun()) return;
     // The job ends already, of which that rank listens to nothing but this.
-    RecordWriter record(Kind::broken);
-    fill(record, {}, {{}, engine_.code_, {}, true});
-    engine_.network.send(from, record);
+    engine_.network.send(from, message_of({}, {{}, engine_.code_, {}, true}));
 }
 
 void LastWord::pass_on() noexcept {
     const Rank to = speaker();
     if (to == engine_.self()) return speak();
-    RecordWriter record(Kind::broken);
-    fill(record, cause_.reason, cause_);
-    engine_.network.send(to, record);
+    engine_.network.send(to, message_of(cause_.reason, cause_));
     engine_.flush();
     // The rank's goodbye, or its silence, ends this one as well.
     leave_after(last_word, cause_.code);
@@ -152,11 +142,10 @@ void LastWord::speak() noexcept {
         if (!cause_.said) say(sentence);
         write(sentence);
     }
-    RecordWriter record(Kind::broken);
-    fill(record, sentence, {{}, cause_.code, {}, true});
+    const wire::Broken message = message_of(sentence, {{}, cause_.code, {}, true});
     for (std::size_t r = 0; r < lost_.size(); ++r) {
         const Rank rank{static_cast<std::uint32_t>(r)};
-        if (rank != engine_.self()) engine_.network.send(rank, record);
+        if (rank != engine_.self()) engine_.network.send(rank, message);
     }
     engine_.flush();
     leaves_.store(true);

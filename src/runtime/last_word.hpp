@@ -13,7 +13,7 @@
 #include "base/fatal_signals.hpp"
 #include "base/ids.hpp"
 #include "runtime/run_folder.hpp"
-#include "wire/record.hpp"
+#include "wire/messages.hpp"
 
 namespace mobula::runtime {
 
@@ -48,7 +48,7 @@ public:
     /// The rank is gone.
     void lose(Rank rank, std::string_view how) noexcept;
     /// A rank after this one knows a cause; one before it has said it. Throws on a bad record.
-    void hear(Rank from, wire::RecordReader& reader);
+    void hear(Rank from, const wire::Broken& message);
     /// From the communication thread: leaves when the others have heard.
     void tick() noexcept;
     /// For a thread of a rank that has a cause: waits until the process leaves.

@@ -9,10 +9,6 @@
 
 namespace mobula::runtime {
 
-using wire::Kind;
-using wire::RecordReader;
-using wire::RecordWriter;
-
 namespace {
 
 constexpr Rank registry{};  // rank 0
@@ -59,9 +55,7 @@ void Names::died(const ObjectId& id) {
 }
 
 void Names::send(Rank to, bool enters, const ObjectId& id, const std::string& name) {
-    RecordWriter record(Kind::name);
-    record.put(static_cast<std::uint8_t>(enters)).put(id).text(name);
-    engine_.network.send(to, record);
+    engine_.network.send(to, wire::Name{enters, id, name});
 }
 
 /// The lock is held.
@@ -70,30 +64,25 @@ void Names::free_name(const std::string& name, const ObjectId& id) {
     if (entry != names_.end() && entry->second == id) names_.erase(entry);
 }
 
-void Names::on_name(Rank from, RecordReader& reader) {
-    const bool enters = reader.get<std::uint8_t>() != 0;
-    const ObjectId id = engine_.network.read_id(reader);
-    const std::string name(reader.text());
-    if (!enters && id.owner == engine_.self()) return leave(id);
+void Names::on_name(Rank from, const wire::Name& message) {
+    const ObjectId& id = message.actor;
+    if (!message.enters && id.owner == engine_.self()) return leave(id);
+    const std::string name(message.name);
     std::lock_guard guard(mutex_);
-    if (!enters) return free_name(name, id);
+    if (!message.enters) return free_name(name, id);
     const bool given = names_.emplace(name, id).second;
-    RecordWriter record(Kind::named);
-    record.put(static_cast<std::uint8_t>(given)).put(id).text(name);
-    engine_.network.send(from, record);
+    engine_.network.send(from, wire::Named{given, id, name});
 }
 
 /// An actor that has died since it asked has left the name already, in order with the question.
-void Names::on_named(Rank, RecordReader& reader) {
-    const bool given = reader.get<std::uint8_t>() != 0;
-    const ObjectId id = engine_.network.read_id(reader);
-    const std::string name(reader.text());
-    if (!given) {
+void Names::on_named(const wire::Named& message) {
+    if (!message.given) {
         std::lock_guard guard(mutex_);
-        const auto found = own_.find(id);
+        const auto found = own_.find(message.actor);
         if (found != own_.end()) forget(found);
     }
-    engine_.actors.named(id, given ? std::string() : taken(name));
+    engine_.actors.named(message.actor,
+                         message.given ? std::string() : taken(std::string(message.name)));
 }
 
 CellPtr Names::find(std::string_view name) {
@@ -113,9 +102,7 @@ CellPtr Names::find(std::string_view name) {
         }
         ask_owner(id, engine_.self(), number);
     } else {
-        RecordWriter record(Kind::find);
-        record.put(ObjectId{}).put(engine_.self()).put(number).text(name);
-        engine_.network.send(registry, record);
+        engine_.network.send(registry, wire::Find{{}, engine_.self(), number, name});
     }
     engine_.waits.sleep(gathering, {}, std::nullopt);
     CellPtr answer;
@@ -132,22 +119,17 @@ CellPtr Names::find(std::string_view name) {
 void Names::ask_owner(const ObjectId& id, Rank asker, std::uint64_t question) {
     if (id.serial == 0) return answer(asker, question, {});
     if (id.owner == engine_.self()) return answer(asker, question, engine_.exchange.find_owned(id));
-    RecordWriter record(Kind::find);
-    record.put(id).put(asker).put(question).text({});
-    engine_.network.send(id.owner, record);
+    engine_.network.send(id.owner, wire::Find{id, asker, question, {}});
 }
 
-void Names::on_find(Rank, RecordReader& reader) {
-    ObjectId id = engine_.network.read_id(reader);
-    const Rank asker = engine_.network.read_rank(reader);
-    const auto question = reader.get<std::uint64_t>();
-    const std::string_view name = reader.text();
+void Names::on_find(const wire::Find& message) {
+    ObjectId id = message.actor;
     if (id.serial == 0) {
         std::lock_guard guard(mutex_);
-        const auto entry = names_.find(name);
+        const auto entry = names_.find(message.name);
         if (entry != names_.end()) id = entry->second;
     }
-    ask_owner(id, asker, question);
+    ask_owner(id, message.asker, message.question);
 }
 
 void Names::answer(Rank asker, std::uint64_t question, const CellPtr& actor) {
@@ -159,17 +141,15 @@ void Names::answer(Rank asker, std::uint64_t question, const CellPtr& actor) {
         found->second.gathering->arrive();
         return;
     }
-    RecordWriter record(Kind::found);
-    record.put(question).put(static_cast<std::uint8_t>(static_cast<bool>(actor)));
+    wire::Written record(wire::Found{question, static_cast<bool>(actor)});
     if (actor) engine_.exchange.describe(Object::of(*actor), asker, record);
     engine_.network.send(asker, record);
 }
 
-void Names::on_found(Rank, RecordReader& reader) {
-    const auto question = reader.get<std::uint64_t>();
+void Names::on_found(const wire::Found& message, wire::RecordReader& tail) {
     CellPtr actor;
-    if (reader.get<std::uint8_t>() != 0) actor = engine_.exchange.adopt(reader);
-    answer(engine_.self(), question, actor);
+    if (message.given) actor = engine_.exchange.adopt(tail);
+    answer(engine_.self(), message.question, actor);
 }
 
 }  // namespace mobula::runtime

@@ -35,10 +35,10 @@ public:
     /// Asks and waits for the answer; null where there is none of that name.
     [[nodiscard]] CellPtr find(std::string_view name);
 
-    void on_name(Rank from, wire::RecordReader& reader);
-    void on_named(Rank from, wire::RecordReader& reader);
-    void on_find(Rank from, wire::RecordReader& reader);
-    void on_found(Rank from, wire::RecordReader& reader);
+    void on_name(Rank from, const wire::Name& message);
+    void on_named(const wire::Named& message);
+    void on_find(const wire::Find& message);
+    void on_found(const wire::Found& message, wire::RecordReader& tail);
 
 private:
     struct Question {

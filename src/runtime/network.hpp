@@ -2,10 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "base/ids.hpp"
 #include "transport/cluster.hpp"
-#include "wire/record.hpp"
+#include "wire/messages.hpp"
 
 namespace mobula::runtime {
 
@@ -13,16 +14,13 @@ namespace mobula::runtime {
 class Network {
 public:
     explicit Network(transport::Cluster& cluster)
-        : cluster_(cluster),
-          self_(cluster.self()),
-          ranks_(cluster.ranks()),
-          incarnation_(cluster.incarnation(cluster.self())) {}
+        : cluster_(cluster), self_(cluster.self()), roster_(incarnations(cluster)) {}
 
     [[nodiscard]] Rank self() const noexcept { return self_; }
-    [[nodiscard]] std::size_t ranks() const noexcept { return ranks_; }
+    [[nodiscard]] std::size_t ranks() const noexcept { return roster_.ranks(); }
     /// Stands in the names of this rank's objects.
-    [[nodiscard]] Incarnation incarnation() const noexcept { return incarnation_; }
-    [[nodiscard]] bool alone() const noexcept { return ranks_ == 1; }
+    [[nodiscard]] Incarnation incarnation() const { return roster_.incarnation(self_); }
+    [[nodiscard]] bool alone() const noexcept { return ranks() == 1; }
     [[nodiscard]] transport::Cluster& cluster() noexcept { return cluster_; }
     [[nodiscard]] transport::Transport& transport() noexcept { return cluster_.transport(); }
     [[nodiscard]] Node node_of(Rank rank) const noexcept { return cluster_.nodes()[index(rank)]; }
@@ -30,31 +28,34 @@ public:
     void send(Rank to, const wire::RecordWriter& record) {
         cluster_.transport().send(to, record.span());
     }
-
-    /// Reads a rank from a record; throws Error on one that does not exist.
-    [[nodiscard]] Rank read_rank(wire::RecordReader& reader) const {
-        const auto rank = reader.get<Rank>();
-        if (index(rank) >= ranks_) throw Error("a record names a rank that does not exist");
-        return rank;
+    template <class Message>
+        requires wire::HasFields<Message>
+    void send(Rank to, const Message& message) {
+        send(to, wire::Written(message));
     }
 
-    /// The same for the name of an object; serial 0 names none.
-    [[nodiscard]] ObjectId read_id(wire::RecordReader& reader) const {
-        const auto id = reader.get<ObjectId>();
-        if (index(id.owner) >= ranks_) {
-            throw Error("a record names an object of a rank that does not exist");
-        }
-        if (id.serial != 0 && id.incarnation != cluster_.incarnation(id.owner)) {
-            throw Error("a record names an object of an earlier start of its rank");
-        }
-        return id;
+    /// What a record says behind its kind. Throws Error on what names a rank that does not exist,
+    /// or does not fit.
+    template <class Message>
+    [[nodiscard]] Message read(wire::RecordReader& record) const {
+        return wire::read<Message>(record, roster_);
+    }
+    [[nodiscard]] wire::Reference read_reference(wire::RecordReader& record) const {
+        return wire::read_part<wire::Reference>(record, roster_);
     }
 
 private:
+    static std::vector<Incarnation> incarnations(const transport::Cluster& cluster) {
+        std::vector<Incarnation> all;
+        for (std::size_t i = 0; i < cluster.ranks(); ++i) {
+            all.push_back(cluster.incarnation(static_cast<Rank>(i)));
+        }
+        return all;
+    }
+
     transport::Cluster& cluster_;
     Rank self_;
-    std::size_t ranks_;
-    Incarnation incarnation_;
+    wire::Roster roster_;
 };
 
 }  // namespace mobula::runtime

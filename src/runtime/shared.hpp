@@ -9,6 +9,7 @@
 #include "base/pool.hpp"
 #include "graph/object.hpp"
 #include "graph/ownership.hpp"
+#include "wire/messages.hpp"
 
 namespace mobula::graph {
 
@@ -37,10 +38,8 @@ struct Shared : Pooled {
     Object* object = nullptr;  ///< null once no reference is left here
     std::uint32_t pins = 1;
 
-    bool located = false;  ///< its bytes are kept at `location`, not at the owner
-    Rank location{};
-    std::uint64_t copy = 0;  ///< under this serial there
-    std::uint64_t bytes = 0;
+    bool located = false;  ///< its bytes are kept at `place`, not at the owner
+    wire::Place place{};
 
     // owned and copy
     Holders holders;

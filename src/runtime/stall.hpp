@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "wire/record.hpp"
+#include "wire/messages.hpp"
 
 namespace mobula::runtime {
 

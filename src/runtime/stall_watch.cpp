@@ -8,10 +8,6 @@
 
 namespace mobula::runtime {
 
-using wire::Kind;
-using wire::RecordReader;
-using wire::RecordWriter;
-
 std::string waiting_key(const ObjectId& id) {
     return "object " + std::to_string(index(id.owner)) + ":" + std::to_string(id.serial);
 }
@@ -44,24 +40,22 @@ void StallWatch::tick(Time now) {
     answers_ = 0;
     all_.clear();
     for (std::size_t i = 1; i < engine_.network.ranks(); ++i) {
-        engine_.network.send(static_cast<Rank>(i), RecordWriter(Kind::stalled));
+        engine_.network.send(static_cast<Rank>(i), wire::Stalled{});
     }
     collect(list(), false);
 }
 
-void StallWatch::on_stalled(Rank from, RecordReader&) {
+void StallWatch::on_stalled(Rank from, const wire::Stalled&) {
     std::lock_guard guard(mutex_);
-    const bool moves = moved();
-    RecordWriter record(Kind::waits);
-    put_list(record.put(static_cast<std::uint8_t>(moves)), list());
+    wire::Written record(wire::Waits{moved()});
+    put_list(record, list());
     engine_.network.send(from, record);
 }
 
-void StallWatch::on_waits(Rank, RecordReader& reader) {
-    const bool moves = reader.get<std::uint8_t>() != 0;
-    std::vector<Waiting> waiting = read_list(reader);
+void StallWatch::on_waits(const wire::Waits& message, wire::RecordReader& tail) {
+    std::vector<Waiting> waiting = read_list(tail);
     std::lock_guard guard(mutex_);
-    if (asking_) collect(std::move(waiting), moves);
+    if (asking_) collect(std::move(waiting), message.moves);
 }
 
 /// The lock is held.

@@ -23,8 +23,8 @@ public:
     explicit StallWatch(Engine& engine) : engine_(engine) {}
 
     void tick(Time now);
-    void on_stalled(Rank from, wire::RecordReader& reader);
-    void on_waits(Rank from, wire::RecordReader& reader);
+    void on_stalled(Rank from, const wire::Stalled& message);
+    void on_waits(const wire::Waits& message, wire::RecordReader& tail);
 
 private:
     [[nodiscard]] std::vector<Waiting> list() const;

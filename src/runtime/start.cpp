@@ -42,7 +42,7 @@ constexpr std::int64_t spin_us_default = 20;
 /// What a rank tells the others when they meet.
 std::vector<std::byte> hello(const Options& options, const native::Devices& devices,
                              const runtime::FunctionTable& functions) {
-    wire::RecordWriter writer(wire::Kind::name);
+    wire::RecordWriter writer;
     writer.put(functions.digest()).put(options.workers).put(options.gpus);
     writer.text(devices.encode());
     scheduler::Amounts(0, 0, options.resources).encode(writer);
@@ -59,7 +59,6 @@ std::vector<runtime::Peer> read_hellos(transport::Cluster& cluster,
     std::vector<runtime::Peer> peers(cluster.ranks());
     for (std::size_t rank = 0; rank < cluster.ranks(); ++rank) {
         wire::RecordReader reader(cluster.hellos()[rank]);
-        static_cast<void>(reader.get<wire::Kind>());
         if (reader.get<std::uint64_t>() != functions.digest()) {
             throw BadInput(
                 "rank " + std::to_string(rank) + " on node " + cluster.host_names()[rank] +

@@ -12,16 +12,6 @@
 
 namespace mobula::runtime {
 
-using wire::Kind;
-using wire::RecordReader;
-using wire::RecordWriter;
-
-namespace {
-
-enum class ItemForm : std::uint8_t { encoded, located };
-
-}  // namespace
-
 // ---- the producer ----
 
 std::shared_ptr<Streams::Producer> Streams::producer_of(Task& task) {
@@ -83,26 +73,26 @@ void Streams::finish(Task& task) {
     if (!task.foreign) return add(*task.result, std::move(item), nullptr);
     engine_.forwarder.settle(task.where);
 
-    RecordWriter record(Kind::item);
-    record.put(task.key);
     try {
-        write_item(object, task.where, record);
+        send_item(object, task);
     } catch (...) {
         graph::raise(engine_.caught(task, graph::Doing::encoding_item));
     }
-    engine_.network.send(task.where, record);
 }
 
-void Streams::write_item(Object& object, Rank to, RecordWriter& record) {
+void Streams::send_item(Object& object, const Task& task) {
+    using Form = wire::Item::Form;
     detail::Writer writer;
     object.type->encode(object.content.value, writer);
     if (engine_.exchange.fits_inline(writer)) {
-        record.put(ItemForm::encoded);
-        engine_.exchange.put_encoded(*engine_.exchange.seal(writer), to, record);
+        wire::Written record(wire::Item{task.key, Form::encoded});
+        engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
+        engine_.network.send(task.where, record);
     } else {
         const std::uint64_t bytes = object.type->weight(object.content.value);
-        record.put(ItemForm::located);
-        record.put(engine_.exchange.keep_copy(object, engine_.exchange.seal(writer))).put(bytes);
+        const std::uint64_t copy =
+            engine_.exchange.keep_copy(object, engine_.exchange.seal(writer));
+        engine_.network.send(task.where, wire::Item{task.key, Form::located, {copy, bytes}});
     }
 }
 
@@ -113,12 +103,11 @@ void Streams::consumed(Producer& producer) {
     if (producer.waiting != nullptr) std::exchange(producer.waiting, nullptr)->arrive();
 }
 
-void Streams::on_consumed(Rank from, RecordReader& reader) {
-    const auto key = reader.get<TaskKey>();
+void Streams::on_consumed(Rank from, const wire::Consumed& message) {
     std::shared_ptr<Producer> producer;
     {
         std::lock_guard guard(mutex_);
-        const auto found = producers_.find({from, key});
+        const auto found = producers_.find({from, message.task});
         if (found == producers_.end()) return;  // it is over already
         producer = found->second;
     }
@@ -156,24 +145,18 @@ void Streams::add(const Object& stream, CellPtr item, const Task* remote_task) {
     if (sink.waiting != nullptr) std::exchange(sink.waiting, nullptr)->arrive();
 }
 
-void Streams::on_item(Rank from, RecordReader& reader) {
-    const auto key = reader.get<TaskKey>();
-    const auto form = reader.get<ItemForm>();
+void Streams::on_item(Rank from, const wire::Item& message, wire::RecordReader& tail) {
     Object* const object = graph::new_object(1);
     CellPtr item(object);
-    if (form == ItemForm::encoded) {
-        Arrived arrived = engine_.exchange.get_encoded(from, reader);
+    if (message.form == wire::Item::Form::encoded) {
+        Arrived arrived = engine_.exchange.get_encoded(from, tail);
         if (!arrived.parts.empty())
             throw Error("a record gives an item and leaves its blocks elsewhere");
         graph::complete(*object, arrived.encoded.release());
-    } else if (form != ItemForm::located) {
-        throw Error("a record gives an item in no known form");
     } else {
-        const auto copy = reader.get<std::uint64_t>();
-        const auto bytes = reader.get<std::uint64_t>();
-        engine_.exchange.set_location(*object, from, copy, bytes);
+        engine_.exchange.set_location(*object, {from, message.copy});
     }
-    if (Task* const task = engine_.dispatcher.find_sent(key, from)) {
+    if (Task* const task = engine_.dispatcher.find_sent(message.task, from)) {
         if (!task->info->stream) throw Error("a record gives an item of a task that is no stream");
         add(*task->result, std::move(item), task);
     }
@@ -194,9 +177,7 @@ std::optional<CellPtr> Streams::take(Object& stream, Gathering* waiting) {
             sink.items.pop_front();
             if (sink.local) consumed(*sink.local);
             if (sink.remote) {
-                RecordWriter record(Kind::consumed);
-                record.put(sink.key);
-                engine_.network.send(sink.producer, record);
+                engine_.network.send(sink.producer, wire::Consumed{sink.key});
             }
             return item;
         }

@@ -40,12 +40,12 @@ public:
     /// Nobody will ask for items any more.
     void close(const Object& stream);
 
-    void on_item(Rank from, wire::RecordReader& reader);
-    void on_consumed(Rank from, wire::RecordReader& reader);
+    void on_item(Rank from, const wire::Item& message, wire::RecordReader& tail);
+    void on_consumed(Rank from, const wire::Consumed& message);
 
 private:
     /// In the record that announces it: the item, or where it is. Runs the user's code.
-    void write_item(Object& object, Rank to, wire::RecordWriter& record);
+    void send_item(Object& object, const Task& task);
 
     struct Producer {
         std::mutex mutex;

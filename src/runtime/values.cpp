@@ -13,23 +13,12 @@
 namespace mobula::runtime {
 
 using graph::State;
-using wire::Kind;
 using wire::RecordReader;
-using wire::RecordWriter;
 
 namespace {
 
-enum class Answer : std::uint8_t { located, failed };
-
-void put_failure(const graph::Failure& failure, RecordWriter& writer) {
-    detail::Writer encoded;
-    failure.encode(encoded);
-    writer.put(static_cast<std::uint32_t>(encoded.stream().size()));
-    writer.bytes(encoded.stream().data(), encoded.stream().size());
-}
-
-graph::FailurePtr get_failure(RecordReader& reader) {
-    detail::Reader encoded(reader.bytes(reader.count(1)), {}, {});
+graph::FailurePtr get_failure(wire::Bytes bytes) {
+    detail::Reader encoded(bytes, {}, {});
     return std::make_shared<graph::Failure>(graph::Failure::decode(encoded));
 }
 
@@ -90,19 +79,13 @@ std::uint64_t Exchange::keep_copy(Object& object, std::unique_ptr<Encoded> form)
     return serial;
 }
 
-void Exchange::drop_copy(Rank where, std::uint64_t copy) {
-    RecordWriter drop(Kind::drop);
-    drop.put(copy);
-    network_.send(where, drop);
-}
+void Exchange::drop_copy(Rank where, std::uint64_t copy) { network_.send(where, wire::Drop{copy}); }
 
-void Exchange::set_location(Object& object, Rank where, std::uint64_t copy, std::uint64_t bytes) {
+void Exchange::set_location(Object& object, const wire::Place& place) {
     Lock lock(mutex_);
     Shared& shared = publish_locked(object);
     shared.located = true;
-    shared.location = where;
-    shared.copy = copy;
-    shared.bytes = bytes;
+    shared.place = place;
     lock.unlock();
     if (graph::locate(object)) want(object, true);
 }
@@ -114,8 +97,9 @@ std::pair<Rank, std::size_t> Exchange::place_of(Object& object) {
     }
     if (object.shared == nullptr) return {network_.self(), 0};
     Lock lock(mutex_);
-    if (!object.shared.load()->located || graph::is_here(state)) return {network_.self(), 0};
-    return {object.shared.load()->location, object.shared.load()->bytes};
+    const Shared& shared = *object.shared;
+    if (!shared.located || graph::is_here(state)) return {network_.self(), 0};
+    return {shared.place.rank, shared.place.copy.bytes};
 }
 
 // ---- asking and answering ----
@@ -136,9 +120,7 @@ void Exchange::want(Object& object, bool value) {
                    (!shared.subscribed || (value && !shared.value_wanted))) {
             shared.subscribed = true;
             shared.value_wanted = shared.value_wanted || value;
-            RecordWriter subscribe(Kind::subscribe);
-            subscribe.put(shared.id).put(static_cast<std::uint8_t>(value));
-            network_.send(shared.id.owner, subscribe);
+            network_.send(shared.id.owner, wire::Subscribe{shared.id, value});
         }
     }
     if (local) graph::complete(object, local.release());
@@ -153,26 +135,23 @@ void Exchange::want(Object& object, bool value) {
 /// fetched after it, there are none.
 std::unique_ptr<Encoded> Exchange::start_fetch(Shared& shared) {
     if (shared.fetching) return nullptr;
-    if (shared.location == network_.self()) {
-        const auto found = owned_.find(shared.copy);
+    if (shared.place.rank == network_.self()) {
+        const auto found = owned_.find(shared.place.copy.serial);
         if (found == owned_.end() || !found->second->published) return nullptr;
         return std::make_unique<Encoded>(*found->second->published);
     }
     shared.fetching = true;
     ++shared.pins;  // until the answer is here
     ++sums_.fetches;
-    RecordWriter fetch(Kind::fetch);
-    fetch.put(shared.id).put(shared.copy);
-    network_.send(shared.location, fetch);
+    network_.send(shared.place.rank, wire::Fetch{shared.id, shared.place.copy.serial});
     return nullptr;
 }
 
-void Exchange::on_subscribe(Rank from, RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
-    const bool value = reader.get<std::uint8_t>() != 0;
+void Exchange::on_subscribe(Rank from, const wire::Subscribe& message) {
+    const bool value = message.value;
     CellPtr cell;  // kept until it is answered: the asking rank may hold it no more
     Lock lock(mutex_);
-    Shared* const shared = find_own(id);
+    Shared* const shared = find_own(message.object);
     if (shared != nullptr && shared->object != nullptr) cell = try_share_object(*shared->object);
     if (!cell) throw Error("a rank asks for an object that is gone");
     Object& object = *shared->object;
@@ -268,28 +247,24 @@ void Exchange::answer(Shared& shared, Rank to, bool value) {
     const State state = graph::state_of(object);
     const bool elsewhere = shared.located;
     if (state == State::failed && !elsewhere) {
-        RecordWriter done(Kind::done);
-        done.put(shared.id).put(Answer::failed);
-        put_failure(*graph::failure_of(object), done);
-        return network_.send(to, done);
+        detail::Writer failure;
+        graph::failure_of(object)->encode(failure);
+        return network_.send(
+            to, wire::Done{shared.id, wire::Done::Answer::failed, {}, failure.stream()});
     }
     if (!elsewhere && value) return send_value(shared, shared.id, to);
-    RecordWriter done(Kind::done);
-    done.put(shared.id).put(Answer::located);
-    if (elsewhere) {
-        done.put(shared.location).put(shared.copy).put(shared.bytes);
-    } else {
+    wire::Done done{shared.id, wire::Done::Answer::located, shared.place};
+    if (!elsewhere) {
         const std::uint64_t bytes =
             state == State::ready ? object.type->weight(object.content.value) : 0;
-        done.put(network_.self()).put(shared.id.serial).put(bytes);
+        done.place = {network_.self(), {shared.id.serial, bytes}};
     }
     network_.send(to, done);
 }
 
 /// Sends the value, or why there is none, under the id by which the asking rank knows the object.
 void Exchange::send_value(Shared& shared, const ObjectId& id, Rank to) {
-    RecordWriter value(Kind::value);
-    value.put(id).put(static_cast<std::uint8_t>(1));
+    wire::Written value(wire::Value{id, true});
     graph::FailurePtr failure;
     try {
         write_form(form_of(shared), to, value);
@@ -303,17 +278,15 @@ void Exchange::send_value(Shared& shared, const ObjectId& id, Rank to) {
                             {}, static_cast<std::uint32_t>(index(network_.self())),
                             graph::Doing::encoding_object);
     }
-    RecordWriter none(Kind::value);
-    none.put(id).put(static_cast<std::uint8_t>(0));
-    put_failure(*failure, none);
-    network_.send(to, none);
+    detail::Writer encoded;
+    failure->encode(encoded);
+    network_.send(to, wire::Value{id, false, encoded.stream()});
 }
 
-void Exchange::on_fetch(Rank from, RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
-    const auto serial = reader.get<std::uint64_t>();
+void Exchange::on_fetch(Rank from, const wire::Fetch& message) {
+    const ObjectId id = message.object;
     Lock lock(mutex_);
-    const auto found = owned_.find(serial);
+    const auto found = owned_.find(message.serial);
     if (found == owned_.end()) throw Error("a rank fetches a value that is not kept here");
     Shared& shared = *found->second;
     // Kept until it is answered: the asking rank may hold it no more.
@@ -330,41 +303,37 @@ void Exchange::on_fetch(Rank from, RecordReader& reader) {
     unpin(shared);
 }
 
-void Exchange::on_done(Rank, RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
-    const auto answer = reader.get<Answer>();
+void Exchange::on_done(const wire::Done& message) {
+    if (message.object.owner == network_.self()) {
+        throw Error("a rank tells the owner where its object is");
+    }
     CellPtr cell;
     Lock lock(mutex_);
-    Shared* const shared = find(id);
-    if (id.owner == network_.self()) throw Error("a rank tells the owner where its object is");
+    Shared* const shared = find(message.object);
     // The object may be let go while the answer was under way.
     if (shared == nullptr || shared->object == nullptr) return;
     cell = try_share_object(*shared->object);
     if (!cell) return;
-    if (answer == Answer::failed) {
+    if (message.answer == wire::Done::Answer::failed) {
         lock.unlock();
-        return graph::fail(Object::of(*cell), get_failure(reader));
+        return graph::fail(Object::of(*cell), get_failure(message.failure));
     }
     shared->located = true;
-    shared->location = network_.read_rank(reader);
-    shared->copy = reader.get<std::uint64_t>();
-    shared->bytes = reader.get<std::uint64_t>();
+    shared->place = message.place;
     lock.unlock();
     if (graph::locate(Object::of(*cell))) want(Object::of(*cell), true);
 }
 
-void Exchange::on_value(Rank from, RecordReader& reader) {
-    const auto id = reader.get<ObjectId>();
-    const bool given = reader.get<std::uint8_t>() != 0;
+void Exchange::on_value(Rank from, const wire::Value& message, RecordReader& tail) {
     Lock lock(mutex_);
-    Shared* shared = find(id);
+    Shared* shared = find(message.object);
     if (shared == nullptr) {
         // Let go meanwhile; the references inside count all the same and are adopted to be let go.
         lock.unlock();
-        if (given) static_cast<void>(read_fields(reader));
+        if (message.given) static_cast<void>(read_fields(tail));
         return;
     }
-    if (id.owner == network_.self() && !shared->fetching) {
+    if (message.object.owner == network_.self() && !shared->fetching) {
         throw Error("a rank sends a value that nobody asked for");
     }
     const bool was_fetched = std::exchange(shared->fetching, false);
@@ -380,8 +349,8 @@ void Exchange::on_value(Rank from, RecordReader& reader) {
         cell = {};
         unpin(*shared);
     };
-    if (!given) return refuse(get_failure(reader));
-    FormFields fields = read_fields(reader);
+    if (!message.given) return refuse(get_failure(message.failure));
+    FormFields fields = read_fields(tail);
     Arrived arrived;
     try {
         arrived = take_form(from, std::move(fields), shared);
