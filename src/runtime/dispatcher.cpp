@@ -27,14 +27,13 @@ detail::Writer& scratch_writer() {
 
 }  // namespace
 
-Dispatcher::Dispatcher(Engine& engine, Network& network,
-                       const std::vector<unsigned>& workers_of_ranks,
+Dispatcher::Dispatcher(Engine& engine, Network& network, scheduler::Loads::WorkersOf workers_of,
                        std::chrono::microseconds window, Duration look_period)
     : engine_(engine),
       network_(network),
       repeated_(engine.options.large_value_bytes),
       slots_(1),  // slot 0 is the end of the free list
-      loads_(network.self(), workers_of_ranks,
+      loads_(network.self(), static_cast<std::uint32_t>(network.ranks()), std::move(workers_of),
              static_cast<std::uint64_t>(std::chrono::nanoseconds(window).count()),
              static_cast<std::uint64_t>(std::chrono::nanoseconds(look_period).count())),
       look_period_(look_period) {}
@@ -107,12 +106,10 @@ Dispatcher::Back Dispatcher::take_back(const wire::ResultHead& head, Rank from) 
     if (head.form != ResultForm::failed && --task->results_left != 0) return {task};
     free_slot(head.key);
     if (task->actor != nullptr) return {task, true, false};
-    if (head.form == ResultForm::failed) {
-        loads_.failed(from, bound_of(*task));
-    } else {
-        loads_.done(from, head.run_ns, bound_of(*task));
-    }
-    return {task, true, loads_.wants_more(from)};
+    const bool more = head.form == ResultForm::failed
+                          ? loads_.failed(from, bound_of(*task))
+                          : loads_.done(from, head.run_ns, bound_of(*task));
+    return {task, true, more};
 }
 
 void Dispatcher::drain() noexcept {
@@ -323,14 +320,7 @@ void Dispatcher::repeat_cancel(Rank to, TaskKey key) {
     cancel(to, key, true);
 }
 
-bool Dispatcher::backlogged() const noexcept {
-    for (std::size_t i = 0; i < network_.ranks(); ++i) {
-        const auto rank = static_cast<Rank>(i);
-        if (rank == network_.self()) continue;
-        if (network_.transport().backlog_bytes(rank) > engine_.options.backlog_bytes) return true;
-    }
-    return false;
-}
+bool Dispatcher::backlogged() const noexcept { return network_.transport().backlogged(); }
 
 // ---- results ----
 

@@ -10,6 +10,7 @@
 #include "base/clock.hpp"
 #include "base/counter.hpp"
 #include "base/driving.hpp"
+#include "base/rank_index.hpp"
 #include "base/spinlock.hpp"
 #include "graph/task.hpp"
 #include "runtime/exchange.hpp"
@@ -29,7 +30,7 @@ using detail::Task;
 class Dispatcher {
 public:
     /// `look_period`: how long a rank may seem stuck before its tasks are taken back.
-    Dispatcher(Engine& engine, Network& network, const std::vector<unsigned>& workers_of_ranks,
+    Dispatcher(Engine& engine, Network& network, scheduler::Loads::WorkersOf workers_of,
                std::chrono::microseconds window, Duration look_period);
 
     /// Sends the task to the best rank, or runs it here.
@@ -149,7 +150,7 @@ private:
     Time still_here_since_{};
 
     Spinlock robbed_lock_;
-    std::vector<Rank> robbed_by_;  ///< the ranks that know that this one has no room
+    RankIndex robbed_by_;  ///< the ranks that know that this one has no room
     std::atomic<bool> robbed_{false};
 
     Spinlock foreign_lock_;

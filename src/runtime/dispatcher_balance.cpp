@@ -63,7 +63,7 @@ bool Dispatcher::share(bool near) {
     std::uint32_t room = 0;
     {
         std::lock_guard guard(lock_);
-        room = std::min(loads_.room(), shared_at_once);
+        room = loads_.room_for(shared_at_once);
     }
     if (room == 0) return false;
     graph::TaskList tasks;
@@ -182,9 +182,7 @@ void Dispatcher::on_recall(Rank from, const wire::Recall& message) {
             answer.idle_workers = static_cast<std::uint32_t>(idle_workers - backlog);
         } else {
             std::lock_guard guard(robbed_lock_);
-            if (std::find(robbed_by_.begin(), robbed_by_.end(), from) == robbed_by_.end()) {
-                robbed_by_.push_back(from);
-            }
+            robbed_by_.add(from);
             robbed_.store(true, std::memory_order_relaxed);
         }
     }
@@ -205,13 +203,13 @@ std::uint32_t Dispatcher::unready_of(Rank owner, bool near) {
 }
 
 void Dispatcher::say_room() noexcept {
-    std::vector<Rank> told;
+    RankIndex told;
     {
         std::lock_guard guard(robbed_lock_);
-        told.swap(robbed_by_);
+        std::swap(told, robbed_by_);
         robbed_.store(false, std::memory_order_relaxed);
     }
-    for (const Rank rank : told) network_.send(rank, wire::Room{});
+    for (const Rank rank : told.ranks()) network_.send(rank, wire::Room{});
 }
 
 void Dispatcher::on_returned(Rank from, const wire::Returned& message) {

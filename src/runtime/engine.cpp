@@ -24,12 +24,6 @@ namespace {
 /// nothing but submit.
 constexpr unsigned submissions_per_look = 64;
 
-std::vector<unsigned> workers_of(const std::vector<Peer>& peers) {
-    std::vector<unsigned> workers;
-    for (const Peer& peer : peers) workers.push_back(peer.workers);
-    return workers;
-}
-
 /// How long a rank may give nothing before it is held for stuck: longer where ranks wait for CPUs,
 /// and where there are many to look at.
 Duration look_period(const std::vector<Peer>& peers) {
@@ -60,8 +54,9 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       team(team_settings(options, peers, cluster.self()), *this),
       exchange(network, clerk, {options.inline_bytes},
                [this](const ObjectId& id, Rank rank) { actors.ended(id, rank); }),
-      dispatcher(*this, network, workers_of(peers), std::chrono::microseconds(options.window_us),
-                 look_period(peers)),
+      dispatcher(
+          *this, network, [this](Rank rank) { return peers[index(rank)].workers; },
+          std::chrono::microseconds(options.window_us), look_period(peers)),
       actors(*this),
       streams(*this),
       names(*this),

@@ -114,6 +114,7 @@ int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
     settings.heartbeat = std::chrono::milliseconds(options.heartbeat_ms);
     settings.declared_dead_after = std::chrono::milliseconds(options.dead_after_ms);
     settings.force_verb = options.verb;
+    settings.backlog_bytes = options.backlog_bytes;
     runtime::FunctionTable functions = runtime::FunctionTable::of_process();
     const native::Devices devices = native::devices_of_process();
     if (options.arena_bytes == 0) options.arena_bytes = native::default_arena_bytes(devices);

@@ -78,6 +78,7 @@ public:
     }
 
     [[nodiscard]] std::size_t backlog_bytes(Rank) const noexcept override { return 0; }
+    [[nodiscard]] bool backlogged() const noexcept override { return false; }
     void tick(Time) override {}
     bool leave(Time) override { return true; }
     void close(Time) override {}

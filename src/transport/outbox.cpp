@@ -59,9 +59,10 @@ void BatchPool::give_back(Batch* batch) noexcept {
     destroy(batch);
 }
 
-Outbox::Outbox(std::size_t ranks, std::size_t batch_bytes)
+Outbox::Outbox(std::size_t ranks, std::size_t batch_bytes, std::size_t backlog_bytes)
     : ranks_(ranks),
       batch_bytes_(batch_bytes),
+      backlog_bytes_(backlog_bytes),
       lanes_(std::make_unique<Lane[]>(ranks)),
       pool_(batch_bytes, 256 + 4 * ranks) {
     for (std::size_t r = 0; r < ranks; ++r) lanes_[r].to = Rank{static_cast<std::uint32_t>(r)};
@@ -151,7 +152,7 @@ void Outbox::close(Rank to) noexcept {
     lane.closed = true;
     destroy_all(std::exchange(lane.full_first, nullptr));
     destroy_all(std::exchange(lane.open, nullptr));
-    lane.waiting_bytes.store(0, std::memory_order_relaxed);
+    set_waiting(lane, lane.waiting_bytes.load(std::memory_order_relaxed), 0);
 }
 
 }  // namespace mobula::transport

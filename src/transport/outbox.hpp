@@ -83,7 +83,9 @@ private:
 /// append() and the questions are *thread-safe*; the rest is called by the one who has the turn.
 class Outbox {
 public:
-    Outbox(std::size_t ranks, std::size_t batch_bytes);
+    /// A peer for which more than `backlog_bytes` wait counts as backlogged.
+    Outbox(std::size_t ranks, std::size_t batch_bytes,
+           std::size_t backlog_bytes = std::size_t{64} << 20U);
     ~Outbox();
     Outbox(const Outbox&) = delete;
     Outbox& operator=(const Outbox&) = delete;
@@ -99,6 +101,11 @@ public:
     /// Bytes that are here and not yet taken.
     [[nodiscard]] std::size_t waiting_bytes(Rank to) const noexcept {
         return lanes_[index(to)].waiting_bytes.load(std::memory_order_relaxed);
+    }
+
+    /// Whether a peer is backlogged; one load.
+    [[nodiscard]] bool any_backlogged() const noexcept {
+        return backlogged_.load(std::memory_order_relaxed) != 0;
     }
 
     /// Offers the batches of every peer that has some. `may(rank, full)` says whether the network
@@ -176,17 +183,29 @@ private:
         return copy;
     }
 
-    static void count(Lane& lane, std::ptrdiff_t bytes) noexcept {
+    /// The lane's lock is held.
+    void count(Lane& lane, std::ptrdiff_t bytes) noexcept {
         const auto before = lane.waiting_bytes.load(std::memory_order_relaxed);
-        lane.waiting_bytes.store(before + static_cast<std::size_t>(bytes),
-                                 std::memory_order_relaxed);
+        set_waiting(lane, before, before + static_cast<std::size_t>(bytes));
+    }
+    void set_waiting(Lane& lane, std::size_t before, std::size_t after) noexcept {
+        lane.waiting_bytes.store(after, std::memory_order_relaxed);
+        if ((before > backlog_bytes_) == (after > backlog_bytes_)) [[likely]]
+            return;
+        if (after > backlog_bytes_) {
+            backlogged_.fetch_add(1, std::memory_order_relaxed);
+        } else {
+            backlogged_.fetch_sub(1, std::memory_order_relaxed);
+        }
     }
 
     static constexpr std::uint32_t copied_bytes_max = 256;
 
     const std::size_t ranks_;
     const std::size_t batch_bytes_;
+    const std::size_t backlog_bytes_;
     std::unique_ptr<Lane[]> lanes_;
+    std::atomic<std::size_t> backlogged_{0};  ///< lanes in which so many bytes wait
     std::atomic<Lane*> dirty_{nullptr};
     BatchPool pool_;
 };

@@ -108,6 +108,10 @@ public:
     /// Bytes that wait in this rank's memory for the peer to take them.
     [[nodiscard]] virtual std::size_t backlog_bytes(Rank peer) const noexcept = 0;
 
+    /// Whether more than Settings::backlog_bytes wait for a peer. One load, however many peers
+    /// there are.
+    [[nodiscard]] virtual bool backlogged() const noexcept = 0;
+
     /// Sends and checks heartbeats; the runtime's communication thread calls it at least every
     /// heartbeat period with the present time. Takes its turn with progress().
     virtual void tick(Time now) = 0;
@@ -149,8 +153,9 @@ struct Settings {
     std::chrono::milliseconds join_within{20000};  ///< until a rank's first word after the start
     std::size_t neighbours = 3;                    ///< members on either side that watch a member
     std::size_t batch_bytes = 8000;                ///< one eager active message; at most 8128
-    std::size_t chunk_bytes = std::size_t{1} << 20U;  ///< of a pushed transfer
-    std::size_t chunks_in_flight = 8;                 ///< per transfer
+    std::size_t chunk_bytes = std::size_t{1} << 20U;     ///< of a pushed transfer
+    std::size_t chunks_in_flight = 8;                    ///< per transfer
+    std::size_t backlog_bytes = std::size_t{64} << 20U;  ///< per peer; see Transport::backlogged
     bool always_pulse =
         false;               ///< beats have connections of their own on one machine too, for tests
     std::string force_verb;  ///< "", "map", "get" or "push", for tests

@@ -60,7 +60,7 @@ UcxTransportImpl::UcxTransportImpl(const Settings& settings, const native::UcpNe
     : settings_(checked(settings)),
       ranks_(needs.endpoints_expected),
       verbs_(ranks_, Verb::push),
-      outbox_(ranks_, settings.batch_bytes),
+      outbox_(ranks_, settings.batch_bytes, settings.backlog_bytes),
       net_(ranks_, UcxNet::make_context(needs, settings.force_verb == "get"), outbox_.pool()),
       pulse_(needs.workers > 1 ? std::make_unique<Pulse>(net_.context()) : nullptr),
       bulk_(settings_, net_),

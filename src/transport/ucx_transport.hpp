@@ -40,6 +40,7 @@ public:
     void wake() noexcept override { sleeper_.wake(); }
     void fetch(Rank from, std::uint64_t offset, std::span<std::byte> into, Fetch& fetch) override;
     [[nodiscard]] std::size_t backlog_bytes(Rank peer) const noexcept override;
+    [[nodiscard]] bool backlogged() const noexcept override { return outbox_.any_backlogged(); }
     void tick(Time now) override;
     void stop_beating() noexcept override {
         if (pulse_) pulse_->stop();

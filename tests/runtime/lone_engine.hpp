@@ -47,6 +47,7 @@ public:
     [[nodiscard]] std::size_t backlog_bytes(Rank peer) const noexcept override {
         return end_.backlog_bytes(peer);
     }
+    [[nodiscard]] bool backlogged() const noexcept override { return end_.backlogged(); }
     void tick(Time now) override { end_.tick(now); }
     bool leave(Time deadline) override { return end_.leave(deadline); }
     void close(Time deadline) override { end_.close(deadline); }

@@ -5,7 +5,9 @@
 #include "transport/outbox.hpp"
 
 #include <array>
+#include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -151,6 +153,42 @@ TEST(Outbox, DropsWhatIsForTheDead) {
     EXPECT_FALSE(outbox.append(Rank{1}, as_record(word)));
     EXPECT_EQ(outbox.waiting_bytes(Rank{1}), 0U);
     outbox.take(always, [](Batch*) { FAIL() << "nothing is for the dead"; });
+}
+
+TEST(Outbox, KnowsWithoutALookAtAllPeersThatOneIsBacklogged) {
+    constexpr std::uint32_t peers = 5;
+    constexpr std::size_t backlog_bytes = 2000;
+    Outbox outbox(peers, batch_bytes, backlog_bytes);
+    std::mt19937 random(1);
+    const auto any = [&] {
+        for (std::uint32_t peer = 0; peer < peers; ++peer) {
+            if (outbox.waiting_bytes(Rank{peer}) > backlog_bytes) return true;
+        }
+        return false;
+    };
+    std::size_t seen = 0;
+    std::array<bool, peers> held_back{};
+    for (std::uint64_t step = 0; step < 20'000; ++step) {
+        const Rank peer{static_cast<std::uint32_t>(random() % peers)};
+        const std::vector<std::byte> record(1 + random() % (random() % 40 == 0 ? 3000 : 30));
+        (void)outbox.append(peer, record);
+        if (random() % 6 == 0) {
+            if (std::exchange(held_back[index(peer)], false)) outbox.resume(peer);
+            outbox.take(
+                [&](Rank to, bool) {
+                    held_back[index(to)] = to != peer;
+                    return to == peer;
+                },
+                [&](Batch* batch) { outbox.recycle(batch); });
+        }
+        if (step == 15'000) outbox.close(peer);
+        ASSERT_EQ(outbox.any_backlogged(), any()) << "step " << step;
+        seen += any() ? 1 : 0;
+    }
+    EXPECT_GT(seen, 1000U);
+    EXPECT_LT(seen, 19'000U);
+    for (std::uint32_t peer = 0; peer < peers; ++peer) outbox.close(Rank{peer});
+    EXPECT_FALSE(outbox.any_backlogged());
 }
 
 }  // namespace
