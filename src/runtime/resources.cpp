@@ -18,53 +18,72 @@ using scheduler::Amounts;
 ResourceGate::ResourceGate(Engine& engine, const std::vector<Peer>& peers)
     : engine_(engine),
       own_(peers[index(engine.self())].resources, peers[index(engine.self())].gpus),
-      chosen_(peers.size()),
       turn_(index(engine.self())) {
-    for (const Peer& peer : peers) totals_.push_back(peer.resources);
+    for (std::size_t i = 0; i < peers.size(); ++i) {
+        choice_.join(peers[i].resources, engine.network.node_of(static_cast<Rank>(i)));
+    }
 }
 
-/// The ranks that the placement allows and that have what is asked when nothing runs there.
-std::vector<Rank> ResourceGate::candidates(const TaskOptions& options, bool demands) const {
-    using Kind = Placement::Kind;
-    const Placement& placement = options.placement;
-    const Amounts amounts = Amounts::of(options);
-    std::vector<Rank> allowed, fitting;
-    for (std::size_t i = 0; i < totals_.size(); ++i) {
-        const auto rank = static_cast<Rank>(i);
-        const bool named = placement.kind == Kind::rank ? i == placement.target
-                           : placement.kind == Kind::node
-                               ? index(engine_.network.node_of(rank)) == placement.target
-                               : true;
-        if (named) allowed.push_back(rank);
-        if (named && (!demands || scheduler::fits(totals_[i], amounts))) fitting.push_back(rank);
+std::vector<Amounts> ResourceGate::totals() const {
+    std::lock_guard guard(mutex_);
+    return choice_.totals();
+}
+
+/// Whether a rank that the placement allows has what is asked when nothing runs there. The lock is
+/// held.
+bool ResourceGate::possible(const Placement& placement, const Amounts& demand) const {
+    if (placement.kind == Placement::Kind::rank) {
+        return placement.target < choice_.ranks() &&
+               choice_.fits(static_cast<Rank>(placement.target), demand);
     }
-    if (!fitting.empty()) return fitting;
-    if (!placement.hard && (placement.kind == Kind::rank || placement.kind == Kind::node)) {
-        TaskOptions anywhere = options;
-        anywhere.placement = {};
-        return candidates(anywhere, demands);
+    if (placement.kind == Placement::Kind::node) {
+        return choice_.fits_on(static_cast<Node>(placement.target), demand);
     }
-    if (allowed.empty()) {
-        const bool of_rank = placement.kind == Kind::rank;
-        const std::size_t there = of_rank ? totals_.size() : detail::surroundings().nodes;
+    return choice_.fits_anywhere(demand);
+}
+
+/// The placement, or any where it is only a wish that cannot come true. The lock is held.
+Placement ResourceGate::possible_placement(const Placement& placement,
+                                           const Amounts& demand) const {
+    if (possible(placement, demand)) return placement;
+    const bool named =
+        placement.kind == Placement::Kind::rank || placement.kind == Placement::Kind::node;
+    if (placement.hard || !named) refuse(placement, demand);
+    if (!choice_.fits_anywhere(demand)) refuse({}, demand);
+    return {};
+}
+
+/// The lock is held. Looks at all ranks for what to say.
+void ResourceGate::refuse(const Placement& placement, const Amounts& demand) const {
+    const bool of_rank = placement.kind == Placement::Kind::rank;
+    const bool of_node = placement.kind == Placement::Kind::node;
+    std::vector<Rank> allowed;
+    if (of_node) {
+        allowed = choice_.ranks_of(static_cast<Node>(placement.target));
+    } else if (of_rank && placement.target < choice_.ranks()) {
+        allowed = {static_cast<Rank>(placement.target)};
+    }
+    if (allowed.empty() && (of_rank || of_node)) {
+        const std::size_t there = of_rank ? choice_.ranks() : detail::surroundings().nodes;
         // A negative number became a large one on its way.
         throw Infeasible(fmt::format("placement asks for {} {}, and the job has {} {}{}",
                                      of_rank ? "rank" : "node", static_cast<int>(placement.target),
                                      there, of_rank ? "rank" : "node", there == 1 ? "" : "s"));
     }
-    throw Infeasible(scheduler::infeasible(amounts, totals_, allowed).value_or("infeasible"));
+    throw Infeasible(
+        scheduler::infeasible(demand, choice_.totals(), allowed).value_or("infeasible"));
 }
 
 /// The usual cases, without a look at what ranks have: nothing that could be missing is asked for.
 std::optional<Rank> ResourceGate::choose_without_demands(const Placement& placement) {
     using Kind = Placement::Kind;
-    if (placement.kind == Kind::rank && placement.target < totals_.size()) {
+    if (placement.kind == Kind::rank && placement.target < engine_.network.ranks()) {
         return static_cast<Rank>(placement.target);
     }
     if (placement.kind == Kind::pack) return engine_.self();
     if (placement.kind != Kind::spread) return std::nullopt;
     std::lock_guard guard(mutex_);
-    return static_cast<Rank>(turn_++ % totals_.size());
+    return static_cast<Rank>(turn_++ % choice_.ranks());
 }
 
 void ResourceGate::check(const TaskOptions& options, bool demands) const {
@@ -72,19 +91,21 @@ void ResourceGate::check(const TaskOptions& options, bool demands) const {
     const bool anywhere =
         placement.kind == Placement::Kind::automatic || placement.kind == Placement::Kind::spread ||
         placement.kind == Placement::Kind::pack ||
-        (placement.kind == Placement::Kind::rank && placement.target < totals_.size());
+        (placement.kind == Placement::Kind::rank && placement.target < engine_.network.ranks());
     if (!demands && anywhere) return;
     if (options.placement.kind == Placement::Kind::bundle) {
         static_cast<void>(bundle_rank(options));
     } else {
-        static_cast<void>(candidates(options, demands));
+        const Amounts demand = demands ? Amounts::of(options) : Amounts{};
+        std::lock_guard guard(mutex_);
+        static_cast<void>(possible_placement(placement, demand));
     }
 }
 
 void ResourceGate::check_arrival(const TaskOptions& options) const {
     const Amounts asked = Amounts::of(options);
     if (options.placement.kind == Placement::Kind::bundle) return;  // take() knows the bundle
-    if (!scheduler::fits(totals_[index(engine_.self())], asked)) {
+    if (!scheduler::fits(own_.total(), asked)) {
         throw Error("a record asks for " + scheduler::describe(asked) +
                     ", which this rank never has");
     }
@@ -104,7 +125,7 @@ Rank ResourceGate::bundle_rank(const TaskOptions& options) const {
     if (found == groups_.end()) {
         const Placement& placement = options.placement;
         if (Groups::maker_of(placement.group) == engine_.self() ||
-            placement.home >= totals_.size()) {
+            placement.home >= engine_.network.ranks()) {
             throw Infeasible("the placement group is gone");
         }
         return static_cast<Rank>(placement.home);
@@ -128,22 +149,21 @@ Rank ResourceGate::choose(const TaskOptions& options, bool demands) {
             return *rank;
         }
     }
-    const std::vector<Rank> ranks = candidates(options, demands);
+    const Amounts demand = demands ? Amounts::of(options) : Amounts{};
     std::lock_guard guard(mutex_);
-    Rank best = ranks.front();
-    if (options.placement.kind == Kind::spread) {
-        best = ranks[turn_++ % ranks.size()];
-    } else if (options.placement.kind == Kind::pack) {
-        if (std::find(ranks.begin(), ranks.end(), engine_.self()) != ranks.end()) {
-            best = engine_.self();
-        }
-    } else {
-        best = *std::min_element(ranks.begin(), ranks.end(), [&](Rank a, Rank b) {
-            return chosen_[index(a)] < chosen_[index(b)];
-        });
+    const Placement placement = possible_placement(options.placement, demand);
+    switch (placement.kind) {
+        case Kind::rank:
+            choice_.chose(static_cast<Rank>(placement.target));
+            return static_cast<Rank>(placement.target);
+        case Kind::node: return choice_.least_on(static_cast<Node>(placement.target), demand);
+        case Kind::spread: return choice_.in_turn(demand, turn_++);
+        case Kind::pack:
+            if (!choice_.fits(engine_.self(), demand)) return choice_.first(demand);
+            choice_.chose(engine_.self());
+            return engine_.self();
+        default: return choice_.least(demand);
     }
-    ++chosen_[index(best)];
-    return best;
 }
 
 Rank ResourceGate::choose_for_actor(const TaskOptions& options, bool demands) {

@@ -12,6 +12,7 @@
 #include "base/ids.hpp"
 #include "graph/task.hpp"
 #include "runtime/stall.hpp"
+#include "scheduler/choice.hpp"
 #include "scheduler/resources.hpp"
 
 namespace mobula::runtime {
@@ -56,7 +57,8 @@ public:
     /// Queues those that wait and can go on: resources were given back, or tasks were cancelled.
     void wake_waiting();
 
-    [[nodiscard]] const std::vector<scheduler::Amounts>& totals() const noexcept { return totals_; }
+    /// What each rank has in all.
+    [[nodiscard]] std::vector<scheduler::Amounts> totals() const;
     [[nodiscard]] scheduler::Amounts free() const;
 
     // Placement groups reserve parts of a rank as bundles with a ledger of their own.
@@ -107,7 +109,10 @@ private:
     [[nodiscard]] scheduler::Ledger* find_ledger(const TaskOptions& options) noexcept;
     [[nodiscard]] scheduler::Ledger* ledger_held_by(const graph::TaskExtra& extra) noexcept;
     [[nodiscard]] scheduler::Ledger& ledger_of(const TaskOptions& options);
-    [[nodiscard]] std::vector<Rank> candidates(const TaskOptions& options, bool demands) const;
+    [[nodiscard]] bool possible(const Placement& placement, const scheduler::Amounts& demand) const;
+    [[nodiscard]] Placement possible_placement(const Placement& placement,
+                                               const scheduler::Amounts& demand) const;
+    [[noreturn]] void refuse(const Placement& placement, const scheduler::Amounts& demand) const;
     void hold(Task& task, std::vector<unsigned> gpus);
     void keep_from_usual(std::int64_t cpus);
     void let_go(graph::TaskExtra& extra);
@@ -115,16 +120,15 @@ private:
                         Waiting& waiting) const;
 
     Engine& engine_;
-    std::vector<scheduler::Amounts> totals_;
     mutable std::mutex mutex_;
+    scheduler::Choice choice_;
     scheduler::Ledger own_;
     std::map<BundleKey, Bundle> bundles_;
     std::uint64_t next_serial_ = 1;  ///< of a bundle
     std::map<std::uint64_t, std::vector<PlacedBundle>> groups_;
     std::deque<Waiter> waiting_;
     graph::TaskExtra* holders_ = nullptr;
-    std::int64_t kept_cpus_ = 0;         ///< in steps, from usual tasks
-    std::vector<std::uint64_t> chosen_;  ///< how often each rank was chosen by this one
+    std::int64_t kept_cpus_ = 0;  ///< in steps, from usual tasks
     std::size_t turn_ = 0;
 };
 
