@@ -109,24 +109,60 @@ struct Unwrapped<Ref<T>> {
     using type = T;
 };
 
+/// The same of Refs in a row: a vector of T.
+template <class Argument>
+struct Elements {
+    using type = Argument;
+};
+template <HoldsRefs Argument>
+struct Elements<Argument> {
+    using type = std::vector<typename RefsIn<Argument>::type>;
+};
+
+/// The first of several ways to call the constructor that is one; void where none is.
+template <class A, class... Calls>
+struct FirstCall {
+    using type = void;
+};
+template <class A, class... P, class... Others>
+struct FirstCall<A, ConstructorCall<A, P...>, Others...>
+    : std::conditional_t<std::is_constructible_v<A, P...>,
+                         std::type_identity<ConstructorCall<A, P...>>, FirstCall<A, Others...>> {};
+
+template <class T>
+using Unwrap = typename Unwrapped<T>::type;
+template <class T>
+using Elemented = typename Elements<T>::type;
+
+/// How the constructor is called with arguments of these types: what names objects is waited for
+/// where the constructor takes the values, and many Refs in a row travel where it takes those.
+template <class A, class... T>
+using SpawnCall = typename FirstCall<A, ConstructorCall<A, Unwrap<T>...>, ConstructorCall<A, T...>,
+                                     ConstructorCall<A, Unwrap<Elemented<T>>...>,
+                                     ConstructorCall<A, Elemented<T>...>>::type;
+
+template <class Call>
+inline constexpr bool call_travels = true;
+template <class A, class... P>
+inline constexpr bool call_travels<ConstructorCall<A, P...>> = can_travel<std::tuple<P...>>;
+
+template <class Call>
+inline constexpr bool gives_no_promise = true;
+template <class A, class... P>
+inline constexpr bool gives_no_promise<ConstructorCall<A, P...>> =
+    (check_no_promise<Held<P>>() && ...);
+
 template <class A, class... Arguments>
 Actor<A> spawn_actor(const ActorOptions& options, Arguments&&... arguments) {
-    using Waiting =
-        ConstructorCall<A, typename Unwrapped<typename Travelling<Arguments&&>::type>::type...>;
-    using Given = ConstructorCall<A, typename Travelling<Arguments&&>::type...>;
-    constexpr bool waits = std::is_constructible_v<
-        A, typename Unwrapped<typename Travelling<Arguments&&>::type>::type...>;
-    static_assert(waits || std::is_constructible_v<A, typename Travelling<Arguments&&>::type...>,
+    using Call = SpawnCall<A, typename Travelling<Arguments&&>::type...>;
+    static_assert(!std::is_void_v<Call>,
                   "mobula: spawn: the actor's class has no constructor for these arguments");
-    using Call = std::conditional_t<waits, Waiting, Given>;
-    static_assert(can_travel<typename Call::Parameters>,
+    static_assert(call_travels<Call> || !gives_no_promise<Call>,
                   "mobula: spawn: an argument cannot travel between ranks; it and what it holds "
                   "must be trivially copyable without addresses, also among the members of a "
                   "struct, a standard container or have a cereal serialize and a default "
                   "constructor; mobula::vouched<T> vouches for a struct with addresses");
-    constexpr bool made =
-        waits || std::is_constructible_v<A, typename Travelling<Arguments&&>::type...>;
-    if constexpr (made && can_travel<typename Call::Parameters>) {
+    if constexpr (!std::is_void_v<Call> && call_travels<Call>) {
         Task& task = detail::make_task<Call>(std::forward<Arguments>(arguments)...);
         return Actor<A>(detail::spawn(task, options));
     } else {
@@ -143,7 +179,9 @@ inline constexpr bool starts_with_actor_options<First, A...> =
 }  // namespace detail
 
 /// Makes an actor on a rank that its options or else the load choose: `spawn<Trainer>({.gpus = 1},
-/// 3)`. Returns at once; the constructor waits for a Ref<T> given for its parameter T. Throws
+/// 3)`. Returns at once; the constructor waits for a Ref<T> given for its parameter T, and for all
+/// of many that are given for a vector or span of T, as remote() does; where it takes them as they
+/// are given, they travel. What a std::span<const T> shows goes with the constructor's end. Throws
 /// Infeasible, and BadInput for a wrong option or when an actor of this rank has the name. Rank 0
 /// keeps the names of all ranks, and the constructor of an actor with a name waits for its answer.
 /// When another actor has the name, neither the constructor nor any call runs, and `get` of ready()

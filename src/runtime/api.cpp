@@ -155,6 +155,18 @@ void bind_input(Input& input, CellPtr cell) {
     input.cell = cell.release();
 }
 
+void bind_inputs(std::span<Input> inputs, std::span<Cell* const> cells) {
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+        if (cells[i] != nullptr) continue;
+        throw BadInput("an argument: of its " + std::to_string(cells.size()) +
+                       " Refs the one at index " + std::to_string(i) +
+                       " is default-made and names nothing");
+    }
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+        inputs[i].cell = CellPtr::share(*cells[i]).release();
+    }
+}
+
 void unbind_input(Input& input) noexcept { CellPtr{input.cell}; }
 
 // ---- objects ----

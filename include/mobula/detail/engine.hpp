@@ -36,10 +36,12 @@ struct Waiter {
 
 /// One argument that may be an object which does not exist yet. Lives inside the task's arguments.
 struct Input : Waiter {
+    bool many = false;     ///< none itself: the argument is many objects; see detail/gathered.hpp
     Task* task = nullptr;  ///< the task that waits
     Cell* cell = nullptr;  ///< holds a reference; null: the argument was given as a value, and
                            ///< `needs_value` says that the value is still to be decoded
 };
+static_assert(sizeof(Input) == 5 * sizeof(void*), "every argument of every task has one");
 
 /// Calls a visitor for every input of a task that is an object.
 using InputVisitor = void (*)(Input&, void* context);
@@ -108,6 +110,8 @@ void finish_result(Task& task, std::uint32_t number) noexcept;
 /// Makes the input wait for the object, or notes that it is there. Called while arguments are
 /// constructed. Throws BadInput for a Ref that names nothing.
 void bind_input(Input& input, CellPtr cell);
+/// The same of as many inputs as cells; all are bound, or none.
+void bind_inputs(std::span<Input> inputs, std::span<Cell* const> cells);
 void unbind_input(Input& input) noexcept;
 
 // ---- objects ----

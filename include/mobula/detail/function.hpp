@@ -11,6 +11,7 @@
 #include <typeinfo>
 #include <utility>
 
+#include <mobula/detail/gathered.hpp>
 #include <mobula/detail/signature.hpp>
 #include <mobula/stream.hpp>
 
@@ -84,28 +85,19 @@ public:
     /// where nobody else can see the difference.
     decltype(auto) take(bool keep) {
         if constexpr (std::is_lvalue_reference_v<P>) {
-            return static_cast<const D&>(input_.cell == nullptr ? value_ : *seen_input());
+            return static_cast<const D&>(input_.cell == nullptr ? value_ : seen_input<D>(input_));
         } else {
             return take_value_of_own(keep);
         }
     }
 
 private:
-    const D* seen_input() {
-        const auto* value = static_cast<const D*>(input_value(input_, type_info<D>));
-        if constexpr (!copyable<D>) refuse_moved_out(*input_.cell);
-        return value;
-    }
-    D take_value_of_own([[maybe_unused]] bool keep) {
-        D* value =
-            input_.cell == nullptr ? &value_ : static_cast<D*>(input_value(input_, type_info<D>));
+    D take_value_of_own(bool keep) {
+        if (input_.cell != nullptr) return taken_input<D>(input_, keep);
         if constexpr (copyable<D>) {
-            const bool movable = !keep && (input_.cell == nullptr || sole_reference(*input_.cell));
-            return movable ? D(std::move(*value)) : D(*value);
-        } else {
-            if (input_.cell != nullptr) note_moved_out(*input_.cell);
-            return D(std::move(*value));
+            if (keep) return D(value_);
         }
+        return D(std::move(value_));
     }
 
     Input input_;
@@ -161,7 +153,7 @@ inline constexpr bool can_repeat<std::tuple<P...>> =
 template <class Parameters>
 inline constexpr bool all_quiet = false;
 template <class... P>
-inline constexpr bool all_quiet<std::tuple<P...>> = (is_quiet<std::remove_cvref_t<P>> && ...);
+inline constexpr bool all_quiet<std::tuple<P...>> = (is_quiet<Held<P>> && ...);
 
 /// What the caller of a function with this result holds.
 template <class R>

@@ -36,6 +36,9 @@ namespace mobula {
 template <class T>
 inline constexpr bool vouched = false;
 
+template <class T>
+class Promise;
+
 }  // namespace mobula
 
 namespace mobula::detail {
@@ -119,6 +122,32 @@ struct Parts<std::unique_ptr<T, D>> : List<Pointee<T>> {};
 
 template <class T>
 inline constexpr bool has_parts = !std::is_base_of_v<List<>, Parts<T>>;
+
+/// Whether a T is or holds a Promise, which stays where it was made.
+template <class T>
+consteval bool holds_promise();
+template <class... P>
+consteval bool any_holds_promise(List<P...>) {
+    return (holds_promise<std::remove_cv_t<P>>() || ...);
+}
+template <class T>
+inline constexpr bool is_promise = false;
+template <class T>
+inline constexpr bool is_promise<Promise<T>> = true;
+template <class T>
+inline constexpr bool is_promise<Pointee<T>> = is_promise<std::remove_cv_t<T>>;
+template <class T>
+consteval bool holds_promise() {
+    return is_promise<T> || any_holds_promise(Parts<T>());
+}
+template <class T>
+consteval bool check_no_promise() {
+    static_assert(!holds_promise<T>(),
+                  "mobula: a Promise cannot travel, as it is completed on the rank that made it: "
+                  "give its ref(), which travels; an actor that keeps a Promise completes it where "
+                  "another rank calls a method");
+    return !holds_promise<T>();
+}
 
 template <class T>
 consteval bool can_be_copied();

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstddef>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <mobula/generator.hpp>
 #include <mobula/object.hpp>
@@ -66,14 +69,77 @@ template <class D, class A>
 concept Makes = std::convertible_to<A, D> &&
                 (copyable<D> || !std::same_as<std::remove_cvref_t<A>, D> || std::same_as<A, D>);
 
+/// A std::span that a parameter can be, as it only reads what it shows.
+template <class P>
+inline constexpr bool is_shown = false;
+template <class T>
+inline constexpr bool is_shown<std::span<const T>> = true;
+template <>
+inline constexpr bool is_shown<std::span<const bool>> = false;  // a vector of them has no place
+
+/// What a task holds for a parameter: of a span the vector that it shows.
+template <class P>
+struct HeldFor {
+    using type = std::remove_cvref_t<P>;
+};
+template <class T>
+    requires is_shown<std::span<const T>>
+struct HeldFor<std::span<const T>> {
+    using type = std::vector<T>;
+};
+template <class P>
+using Held = typename HeldFor<P>::type;
+
+template <class T>
+inline constexpr bool is_vector = false;
+template <class T>
+inline constexpr bool is_vector<std::vector<T>> = true;
+
+/// Whether an A is Refs to the elements of a parameter of type P.
+template <class P, class A>
+concept GivesElements = is_vector<Held<P>> &&
+                        std::convertible_to<A, std::span<const Ref<typename Held<P>::value_type>>>;
+
+/// Whether an A can be shown by a parameter that is a span, from a copy of its elements.
+template <class P, class A>
+concept CopiesElements = is_shown<P> && copyable<Held<P>> && std::convertible_to<A, P>;
+
 /// Whether an argument of type A may be given for a parameter of type P.
 template <class P, class A>
-concept Fits = std::same_as<std::remove_cvref_t<A>, Ref<std::remove_cvref_t<P>>> ||
-               Makes<std::remove_cvref_t<P>, A>;
+concept Fits = std::same_as<std::remove_cvref_t<A>, Ref<Held<P>>> || GivesElements<P, A> ||
+               Makes<Held<P>, A> || CopiesElements<P, A>;
+
+/// What holds Refs one after another; the Refs' type.
+template <class A>
+struct RefsIn {};
+template <class T>
+struct RefsIn<std::vector<Ref<T>>> {
+    using type = T;
+};
+template <class T, std::size_t n>
+struct RefsIn<std::array<Ref<T>, n>> {
+    using type = T;
+};
+template <class T, std::size_t n>
+struct RefsIn<std::span<Ref<T>, n>> {
+    using type = T;
+};
+template <class T, std::size_t n>
+struct RefsIn<std::span<const Ref<T>, n>> {
+    using type = T;
+};
+template <class A>
+concept HoldsRefs = requires { typename RefsIn<std::remove_cvref_t<A>>::type; };
 
 /// A parameter that a task can be given: by value, by const reference or by rvalue reference.
 template <class P>
 concept Passable = !std::is_lvalue_reference_v<P> || std::is_const_v<std::remove_reference_t<P>>;
+
+template <class P>
+inline constexpr bool shows_to_change = false;
+template <class T>
+    requires(!std::is_const_v<T>)
+inline constexpr bool shows_to_change<std::span<T>> = true;
 
 /// What a parameter refers to has to be there as long as the call's result is made. What is moved
 /// for an rvalue reference goes when the call returns, and a generator only begins then.
@@ -86,7 +152,7 @@ inline constexpr bool outlived<Generator<T>, std::tuple<P...>> =
 template <class Parameters>
 inline constexpr bool can_travel = false;
 template <class... P>
-inline constexpr bool can_travel<std::tuple<P...>> = (Value<std::remove_cvref_t<P>> && ...);
+inline constexpr bool can_travel<std::tuple<P...>> = (Value<Held<P>> && ...);
 
 template <class R>
 inline constexpr bool result_travels = Value<Stored<std::remove_cvref_t<R>>>;
@@ -136,23 +202,34 @@ consteval bool check_method() {
 
 template <std::size_t number, class Parameter>
 consteval bool check_parameter() {
-    using T = std::remove_cvref_t<Parameter>;
+    using T = Held<Parameter>;
+    static_assert(!shows_to_change<Parameter>,
+                  "mobula: a task cannot take a span of what it may change (the parameter's number "
+                  "and type are named beside this): objects are immutable; take a "
+                  "std::span<const T>, or a std::vector<T> by value");
     static_assert(Passable<Parameter>,
                   "mobula: a task cannot take a non-const reference: objects are immutable; take "
                   "the value, or a const reference (the parameter's number and type are named "
                   "beside this)");
-    static_assert(!Passable<Parameter> || Value<T>,
-                  "mobula: a parameter of this function cannot travel between ranks (its number "
-                  "and type are named beside this); it and what it holds must be trivially "
-                  "copyable without addresses, also among the members of a struct, a standard "
-                  "container or have a cereal serialize and a default constructor; "
-                  "mobula::vouched<T> vouches for a struct with addresses");
+    static_assert(
+        !Passable<Parameter> || Value<T> || shows_to_change<Parameter> || !check_no_promise<T>(),
+        "mobula: a parameter of this function cannot travel between ranks (its number "
+        "and type are named beside this); it and what it holds must be trivially "
+        "copyable without addresses, also among the members of a struct, a standard "
+        "container or have a cereal serialize and a default constructor; "
+        "mobula::vouched<T> vouches for a struct with addresses");
     return Passable<Parameter> && Value<T>;
 }
 
 template <std::size_t number, class Parameter, class Argument>
 consteval bool check_argument() {
-    static_assert(Fits<Parameter, Argument>,
+    static_assert(Fits<Parameter, Argument> || !HoldsRefs<Argument>,
+                  "mobula: an argument of many Refs does not fit its parameter (the argument's "
+                  "number and both types are named beside this): a parameter std::vector<T>, "
+                  "const std::vector<T>& or std::span<const T> takes Refs to exactly that T, and "
+                  "the task waits for all of them; to a parameter std::vector<Ref<T>> they travel "
+                  "as they are");
+    static_assert(Fits<Parameter, Argument> || HoldsRefs<Argument>,
                   "mobula: an argument does not fit its parameter (the argument's number and both "
                   "types are named beside this): give the parameter's type, what converts to it, "
                   "or a Ref to exactly that type");
@@ -161,7 +238,7 @@ consteval bool check_argument() {
 
 template <class Result>
 consteval bool check_result() {
-    static_assert(result_travels<Result>,
+    static_assert(result_travels<Result> || !check_no_promise<Result>(),
                   "mobula: the result of this function cannot travel between ranks; it and what it "
                   "holds must be trivially copyable without addresses, also among the members of a "
                   "struct, a standard container or have a cereal serialize and a default "
