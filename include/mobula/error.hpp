@@ -73,6 +73,12 @@ public:
     using Error::Error;
 };
 
+/// The Promise of the object was destroyed before it was completed.
+class BrokenPromise : public Error {
+public:
+    using Error::Error;
+};
+
 /// The object store has no room for the object. Out of a task the sentence names the task.
 class StoreFull : public Error {
 public:

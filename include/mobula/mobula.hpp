@@ -10,6 +10,7 @@
 #include <mobula/job.hpp>
 #include <mobula/object.hpp>
 #include <mobula/options.hpp>
+#include <mobula/promise.hpp>
 #include <mobula/stream.hpp>
 #include <mobula/task.hpp>
 #include <mobula/travels.hpp>

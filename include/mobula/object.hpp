@@ -20,7 +20,9 @@ namespace mobula {
 
 /// A future: names an object that exists or will exist, on any rank. Copies name the same object,
 /// which lives as long as any rank holds a Ref or a view of it. As an argument for a parameter T
-/// the Ref is a dependency, for a parameter Ref<T> it travels as it is. Reentrant.
+/// the Ref is a dependency, for a parameter Ref<T> it travels as it is. Many in a row are such a
+/// dependency for a parameter that is a vector or a span of T; see remote(). A task makes the
+/// value, put() does, or a Promise<T>. Reentrant.
 template <class T>
 class Ref {
 public:
@@ -108,7 +110,7 @@ private:
 template <class T>
 auto put(T&& value) {
     using V = std::remove_cvref_t<T>;
-    static_assert(Value<V>,
+    static_assert(Value<V> || !detail::check_no_promise<V>(),
                   "mobula: put(value): the type cannot travel between ranks; it and what it holds "
                   "must be trivially copyable without addresses, also among the members of a "
                   "struct, a standard container or have a cereal serialize and a default "
@@ -302,7 +304,8 @@ std::size_t when_any(const std::vector<Ref<T>>& refs, TimeLimit timeout = {}) {
 
 /// Cancels the task that makes the object, with `recursive` the tasks that it submitted too. One
 /// that has not begun never does, and `get` throws Cancelled; in a running one mobula::cancelled()
-/// turns true, its next wait throws Cancelled, and what it returns all the same is its value.
+/// turns true, its next wait throws Cancelled, and what it returns all the same is its value. The
+/// object of a Promise fails with Cancelled at once.
 template <class T>
 void cancel(const Ref<T>& ref, bool recursive = true) {
     if (ref.valid()) detail::cancel(*ref.cell(), recursive);

@@ -45,7 +45,13 @@ consteval auto overload(F A::*method) {
 
 /// Submits a call of `function` (a function, or a lambda without captures) as a task and returns
 /// its future at once: Ref<R>, for a std::tuple one Ref each, for a Generator<T> a Stream<T>. A
-/// Ref<P> given for a parameter P makes the task wait for that object. Throws Infeasible.
+/// Ref<P> given for a parameter P makes the task wait for that object. Many Ref<T> in a row, as a
+/// std::vector<Ref<T>>, an array or a span of them, given for a parameter std::vector<T>,
+/// const std::vector<T>& or std::span<const T> make it wait for all of those: it gets their values
+/// in that order, copied together (an Array<T>'s bytes are not). For a parameter
+/// std::vector<Ref<T>> they travel. What a std::span<const T> shows lies in the task and goes with
+/// it: not to be kept beyond the call, or beyond the end of the stream of a Generator<T>. Throws
+/// Infeasible, and BadInput for a Ref that names nothing.
 template <auto function, class... A>
     requires(!detail::starts_with_options<A...>)
 auto remote(A&&... arguments) {  // mobula: an overloaded function? remote<overload<int(int)>(f)>(7)

@@ -54,6 +54,7 @@ std::string subject_of(const Failure& failure) {
         case Doing::encoding_item: return "encoding an item of " + failure.function;
         case Doing::encoding_object: return "encoding an object";
         case Doing::decoding_object: return "decoding an object";
+        case Doing::completing_promise: return "a Promise";
     }
     return failure.function;
 }
@@ -96,6 +97,8 @@ FailureKind kind_of_current() {
         return FailureKind::store_full;
     } catch (const Infeasible&) {
         return FailureKind::infeasible;
+    } catch (const BrokenPromise&) {
+        return FailureKind::broken_promise;
     } catch (...) {
         return FailureKind::task_error;
     }
@@ -197,8 +200,9 @@ std::string Failure::sentence() const {
     std::string text;
     switch (kind) {
         case FailureKind::task_error:
-            text = subject_of(*this) + " threw " + (type.empty() ? "" : type + " ") + "on rank " +
-                   std::to_string(rank);
+            text = subject_of(*this) +
+                   (doing == Doing::completing_promise ? " was given " : " threw ") +
+                   (type.empty() ? "" : type + " ") + "on rank " + std::to_string(rank);
             if (message != type) text += ": " + message;
             break;
         case FailureKind::store_full:
@@ -222,6 +226,7 @@ void raise(const FailurePtr& failure) {
         case FailureKind::cancelled: throw Raised<Cancelled>(failure);
         case FailureKind::store_full: throw Raised<StoreFull>(failure);
         case FailureKind::infeasible: throw Raised<Infeasible>(failure);
+        case FailureKind::broken_promise: throw Raised<BrokenPromise>(failure);
     }
     throw Raised<Error>(failure);
 }
@@ -245,9 +250,10 @@ void Failure::encode(detail::Writer& writer) const {
 Failure Failure::decode(detail::Reader& reader) {
     Failure failure;
     failure.kind = reader.raw<FailureKind>();
-    if (failure.kind > FailureKind::infeasible) throw Error("an encoded failure has no such kind");
+    if (failure.kind > FailureKind::broken_promise)
+        throw Error("an encoded failure has no such kind");
     failure.doing = reader.raw<Doing>();
-    if (failure.doing > Doing::decoding_object) {
+    if (failure.doing > Doing::completing_promise) {
         throw Error("an encoded failure is of nothing that is done");
     }
     failure.rank = reader.raw<std::uint32_t>();

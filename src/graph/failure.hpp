@@ -23,6 +23,7 @@ enum class FailureKind : std::uint8_t {
     cancelled,
     store_full,
     infeasible,
+    broken_promise,
 };
 
 /// What was done when an exception was thrown.
@@ -35,6 +36,7 @@ enum class Doing : std::uint8_t {
     encoding_item,    ///< of the stream that the function makes
     encoding_object,  ///< of which the function that made it is not known any more
     decoding_object,
+    completing_promise,  ///< by hand, with an exception
 };
 
 /// Why an object will never have a value. Immutable and shared by all that it reaches.

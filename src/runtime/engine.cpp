@@ -11,6 +11,7 @@
 #include "base/check.hpp"
 #include "base/log.hpp"
 #include "base/tsc.hpp"
+#include "graph/promised.hpp"
 #include "worker/thread_state.hpp"
 
 namespace mobula::runtime {
@@ -356,12 +357,21 @@ FailurePtr Engine::cancelled(const Task& task) const {
     return failure;
 }
 
+FailurePtr Engine::promise_cancelled() const {
+    auto failure = std::make_shared<graph::Failure>();
+    failure->kind = graph::FailureKind::cancelled;
+    failure->rank = static_cast<std::uint32_t>(index(self()));
+    failure->message = "the object of a Promise was cancelled";
+    return failure;
+}
+
 void Engine::cancel(Object& object, bool recursive) {
     std::vector<detail::CellPtr> results;
     FailurePtr failure;
     Rank where{};
     TaskKey key{};
     bool sent = false, children = false, stream = false;
+    if (graph::claim_promised(object)) return graph::fail(object, promise_cancelled());
     {
         std::unique_lock guard(object.lock);
         Task* const task = object.producer;

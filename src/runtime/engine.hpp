@@ -107,6 +107,8 @@ public:
                                     graph::Doing doing = graph::Doing::running) const;
     /// The failure of a task that was cancelled.
     [[nodiscard]] FailurePtr cancelled(const Task& task) const;
+    /// The same of an object that a Promise completes.
+    [[nodiscard]] FailurePtr promise_cancelled() const;
     [[nodiscard]] static const graph::InputEvents& exist_events() noexcept;
     [[nodiscard]] static const graph::InputEvents& here_events() noexcept;
 

@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "base/driving.hpp"
+#include "graph/promised.hpp"
 #include "graph/task.hpp"
 #include "runtime/stall_watch.hpp"
 #include "runtime/task_mark.hpp"
@@ -375,17 +376,21 @@ Exchange::Sums Exchange::sums() {
 
 Waiting::Target Exchange::target_of(Object& object) {
     std::optional<TaskMark> maker;
+    bool by_hand = false;
     {
         std::lock_guard guard(object.lock);
-        if (object.producer != nullptr) maker.emplace(*object.producer, network_.self());
+        by_hand = graph::is_promised(object);
+        if (!by_hand && object.producer != nullptr)
+            maker.emplace(*object.producer, network_.self());
     }
     if (maker) return {maker->key(), maker->name()};
     ObjectId id{};
     {
         Lock lock(mutex_);
-        if (object.shared == nullptr) return {{}, "an object"};
+        if (object.shared == nullptr) return {{}, by_hand ? promise_name : "an object"};
         id = object.shared.load()->id;
     }
+    if (by_hand) return {waiting_key(id), promise_name};
     return {waiting_key(id), "an object of rank " + std::to_string(index(id.owner))};
 }
 
@@ -402,22 +407,31 @@ std::vector<std::pair<ObjectId, CellPtr>> Exchange::actor_handles() {
     return handles;
 }
 
-void Exchange::list(std::vector<Waiting>& all) {
-    std::vector<std::pair<ObjectId, CellPtr>> waited_for;
-    {
-        Lock lock(mutex_);
-        for (const auto& [serial, shared] : owned_) {
-            if (shared->subscribers.empty() || shared->object == nullptr) continue;
-            waited_for.emplace_back(shared->id, try_share_object(*shared->object));
+std::vector<std::pair<ObjectId, CellPtr>> Exchange::waited_for() {
+    std::vector<std::pair<ObjectId, CellPtr>> objects;
+    Lock lock(mutex_);
+    for (const auto& [serial, shared] : owned_) {
+        if (shared->subscribers.empty() || shared->object == nullptr) continue;
+        if (CellPtr cell = try_share_object(*shared->object)) {
+            objects.emplace_back(shared->id, std::move(cell));
         }
     }
-    for (const auto& [id, cell] : waited_for) {
-        if (!cell) continue;
+    return objects;
+}
+
+void Exchange::list(std::vector<Waiting>& all) {
+    for (const auto& [id, cell] : waited_for()) {
         Waiting& link = all.emplace_back();
         link.key = waiting_key(id);
         link.rank = static_cast<unsigned>(index(network_.self()));
         link.state = "is made";
         link.targets.push_back(target_of(Object::of(*cell)));
+        if (link.targets.front().name == promise_name) {
+            link.name = promise_name;
+            link.state = "is not completed yet";
+            link.targets.clear();
+            continue;
+        }
         link.name = "an object of " + link.targets.front().name;
     }
 }

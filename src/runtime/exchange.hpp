@@ -149,6 +149,8 @@ public:
     [[nodiscard]] std::vector<std::pair<ObjectId, CellPtr>> actor_handles();
     /// Objects of this rank that other ranks wait for, as links between those and their makers.
     void list(std::vector<Waiting>& all);
+    [[nodiscard]] std::vector<std::pair<ObjectId, CellPtr>> waited_for();
+    [[nodiscard]] Rank self() const noexcept { return network_.self(); }
 
 private:
     friend struct PinnedHead;

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <queue>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 
@@ -212,6 +213,19 @@ Waiting Waiting::decode(wire::RecordReader& reader) {
         waiting.targets.push_back({std::move(target_key), std::string(reader.text())});
     }
     return waiting;
+}
+
+void name_promises(std::vector<Waiting>& all) {
+    std::set<std::string, std::less<>> promises;
+    for (const Waiting& one : all) {
+        if (one.name == promise_name) promises.insert(one.key);
+    }
+    if (promises.empty()) return;
+    for (Waiting& one : all) {
+        for (Waiting::Target& target : one.targets) {
+            if (promises.contains(target.key)) target.name = promise_name;
+        }
+    }
 }
 
 void put_list(wire::RecordWriter& writer, std::span<const Waiting> list) {

@@ -32,6 +32,13 @@ struct Waiting {
     [[nodiscard]] static Waiting decode(wire::RecordReader& reader);
 };
 
+/// The name of an object that is completed by hand.
+inline constexpr const char* promise_name = "a Promise";
+
+/// A rank that waits for an object of another one knows its number only: names those targets that
+/// are a Promise in the list. Pure.
+void name_promises(std::vector<Waiting>& all);
+
 /// Writes the first of the list that fit: about a MiB of them.
 void put_list(wire::RecordWriter& writer, std::span<const Waiting> list);
 /// Throws Error for what put_list() never writes.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "runtime/engine.hpp"
+#include "runtime/waiting_inputs.hpp"
 
 namespace mobula::runtime {
 
@@ -23,6 +24,9 @@ std::vector<Waiting> StallWatch::list() const {
     engine_.resources.list(all);
     engine_.groups.list(all);
     engine_.exchange.list(all);
+    std::vector<detail::CellPtr> waited_for = engine_.waits.waited_for();
+    for (auto& [id, cell] : engine_.exchange.waited_for()) waited_for.push_back(std::move(cell));
+    list_waiting_inputs(engine_.exchange, std::move(waited_for), all);
     return all;
 }
 
@@ -70,6 +74,7 @@ void StallWatch::collect(std::vector<Waiting> waiting, bool moves) {
 
 void StallWatch::print() {
     const double seconds = std::chrono::duration<double>(Clock::now() - since_).count();
+    name_promises(all_);
     const std::string text = print_waiting(all_, seconds);
     std::fwrite(text.data(), 1, text.size(), stderr);
     if (engine_.options.stall_abort) {

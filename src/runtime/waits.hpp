@@ -46,6 +46,8 @@ public:
 
     /// For the graph of who waits for whom.
     [[nodiscard]] std::vector<Waiting> list();
+    /// What they wait for, so far as list() tells it.
+    [[nodiscard]] std::vector<detail::CellPtr> waited_for() { return copy().objects; }
 
 private:
     [[nodiscard]] std::size_t ask(std::span<detail::Cell* const> cells, bool value);

@@ -6,6 +6,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -66,6 +68,7 @@ int add(int a, int b);
 int age(const Person& person);
 int length(std::string text);
 int count(const std::vector<int>& numbers);
+int sum(std::span<const int> numbers);
 std::vector<Person> greet(std::vector<Person> people, std::shared_ptr<int> times);
 
 void submit(const mobula::Ref<int>& ref) {
@@ -77,8 +80,18 @@ void submit(const mobula::Ref<int>& ref) {
     mobula::remote<age>(Person{"Ada"});
     mobula::remote<length>("text");
     mobula::remote<count>(std::vector<int>{1, 2});
+    const std::vector<mobula::Ref<int>> refs;
+    mobula::remote<count>(refs);
+    mobula::remote<sum>(refs);
+    mobula::remote<sum>(std::vector<int>{1, 2});
     mobula::remote([](int n, int here) { return n + here; }, 1, 2);
     mobula::remote<greet>(std::vector<Person>{{"Ada"}}, std::make_shared<int>(1));
+    mobula::Promise<int> promise;
+    mobula::Promise<void> event;
+    mobula::remote<sum>(std::vector{promise.ref()});
+    promise.set_value(1);
+    event.set_value();
+    event.set_exception(std::runtime_error("no"));
     mobula::put(Person{"Ada"});
     mobula::put(std::map<int, std::optional<Person>>());
     mobula::spawn<Trainer>({}, "name");

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// expect only: mobula: a Promise cannot travel
+#include <mobula/mobula.hpp>
+
+#include <utility>
+
+void answer(mobula::Promise<int> promise);
+void submit(mobula::Promise<int> promise) { mobula::remote<answer>(std::move(promise)); }
