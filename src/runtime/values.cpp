@@ -239,7 +239,15 @@ bool Exchange::has_form_soon(Shared& shared) {
     }
 }
 
+/// Whether the value goes along with the answer to a question for the object's place: it is small,
+/// and no code of the user's runs for it.
+static bool goes_with_answer(const Object& object) noexcept {
+    return graph::state_of(object) == State::ready && !object.moved_out.load() &&
+           object.type->quiet && goes_along(object);
+}
+
 void Exchange::answer(Shared& shared, Rank to, bool value) {
+    value = value || (!shared.located && goes_with_answer(*shared.object));
     if (is_for_clerk(shared, value)) {
         return keep_for_clerk(shared, [this, &shared, to, value] { answer(shared, to, value); });
     }
