@@ -160,6 +160,7 @@ void Cluster::start(Delegate& delegate, std::chrono::milliseconds dead_after) {
     meeting_.declared_dead_after = dead_after;
     if (beat_) beat_->start(heartbeat_);
     transport_->start(meeting_, {arena_->base(), arena_->bytes()}, delegate);
+    meeting_.addresses = {};  // the transport has its own copies
 }
 
 bool Cluster::finish(Time deadline, const std::function<void()>& last) {

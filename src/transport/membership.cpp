@@ -36,6 +36,7 @@ Membership::Membership(Rank self, const std::vector<Node>& nodes,
       limits_(limits),
       members_(nodes.size()),
       ring_(make_ring(nodes)),
+      others_living_(nodes.size() - 1),
       last_tick_(now) {
     check(index(self) < nodes.size() && incarnations.size() == nodes.size(),
           "a membership needs a node and an incarnation for each rank");
@@ -67,16 +68,10 @@ Rank Membership::first() const noexcept {
     return Rank{r};
 }
 
-bool Membership::is_last() const noexcept {
-    for (std::uint32_t r = 0; r < members_.size(); ++r) {
-        if (Rank{r} != self_ && lives(Rank{r})) return false;
-    }
-    return true;
-}
-
 bool Membership::end(Rank rank, State state) {
     if (!lives(rank)) return false;
     members_[index(rank)].state = state;
+    if (rank != self_) --others_living_;
     ++epoch_;
     if (members_[index(rank)].watched) choose_neighbours(last_tick_);
     return true;
@@ -101,8 +96,11 @@ void Membership::choose_neighbours(Time now) {
         Member& member = members_[index(rank)];
         const bool is_new =
             std::find(neighbours_.begin(), neighbours_.end(), rank) == neighbours_.end();
-        // It did not beat to this rank before, so its silence counts from now.
-        if (is_new) member.heard_at = std::max(member.heard_at, now);
+        if (is_new) {
+            // It did not beat to this rank before, so its silence counts from now.
+            member.heard_at = std::max(member.heard_at, now);
+            member.heard = member.told = false;
+        }
         member.watched = true;
     }
     neighbours_ = std::move(chosen);
@@ -135,7 +133,10 @@ Membership::Round Membership::tick(Time now) {
     for (const Rank rank : neighbours_) {
         if (!members_[index(rank)].told) round.beat_to.push_back(rank);
     }
-    for (Member& member : members_) member.heard = member.told = false;
+    for (const Rank rank : neighbours_) {
+        Member& member = members_[index(rank)];
+        member.heard = member.told = false;
+    }
     return round;
 }
 

@@ -87,7 +87,7 @@ public:
     /// The lowest rank that is not dead; the same on all ranks that know of the same deaths.
     [[nodiscard]] Rank first() const noexcept;
     /// Whether no other member lives.
-    [[nodiscard]] bool is_last() const noexcept;
+    [[nodiscard]] bool is_last() const noexcept { return others_living_ == 0; }
     [[nodiscard]] Incarnation incarnation(Rank rank) const noexcept {
         return members_[index(rank)].incarnation;
     }
@@ -101,8 +101,9 @@ public:
 private:
     struct Member {
         State state = State::joining;
-        bool heard = false;    ///< since the last tick
-        bool told = false;     ///< since the last tick
+        // Of a neighbour, since the last tick; of others nobody asks.
+        bool heard = false;
+        bool told = false;
         bool watched = false;  ///< is one of the neighbours
         Incarnation incarnation{};
         Time heard_at{};  ///< or since when it is watched, if that is later
@@ -116,6 +117,7 @@ private:
     std::vector<Member> members_;
     std::vector<Rank> ring_;
     std::vector<Rank> neighbours_;
+    std::size_t others_living_;
     std::uint64_t epoch_ = 0;
     Time last_tick_;
 };

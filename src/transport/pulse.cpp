@@ -125,8 +125,10 @@ void Pulse::hear(std::span<const std::byte> message) noexcept {
         const Seal seal = seal_of(message);
         Peer* const peer = seal.sender < peers_.size() ? peers_[seal.sender].get() : nullptr;
         if (peer != nullptr && peer->incarnation == Incarnation{seal.incarnation}) {
-            peer->heard.store(true, std::memory_order_relaxed);
-            any_heard_.store(true, std::memory_order_release);
+            {
+                const std::lock_guard guard(mutex_);
+                heard_.add(Rank{seal.sender});
+            }
             beats_heard_.fetch_add(1, std::memory_order_relaxed);
             return;
         }

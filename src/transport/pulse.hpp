@@ -7,8 +7,10 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "base/rank_index.hpp"
 #include "native/ucp.hpp"
 #include "transport/seal.hpp"
 #include "transport/transport.hpp"
@@ -39,12 +41,12 @@ public:
     /// Tells of each rank, once, that was heard since the last call.
     template <class Heard>
     void collect(Heard&& heard) {
-        if (!any_heard_.exchange(false, std::memory_order_acquire)) return;
-        for (std::size_t r = 0; r < peers_.size(); ++r) {
-            if (peers_[r]->heard.exchange(false, std::memory_order_relaxed)) {
-                heard(Rank{static_cast<std::uint32_t>(r)});
-            }
+        RankIndex these;
+        {
+            const std::lock_guard guard(mutex_);
+            std::swap(these, heard_);
         }
+        for (const Rank rank : these.ranks()) heard(rank);
     }
     [[nodiscard]] std::uint64_t beats_heard() const noexcept {
         return beats_heard_.load(std::memory_order_relaxed);
@@ -57,9 +59,8 @@ public:
     void stop() noexcept;
 
 private:
-    /// One rank, as the thread sees it but for `heard`.
+    /// One rank, as the thread sees it.
     struct Peer {
-        std::atomic<bool> heard{false};
         std::vector<std::byte> address;
         Incarnation incarnation{};
         native::UcpEndpoint endpoint;
@@ -79,11 +80,11 @@ private:
     native::UcpWorker worker_;
     Seal seal_;
     std::vector<std::unique_ptr<Peer>> peers_;
-    std::atomic<bool> any_heard_{false};
     std::atomic<std::uint64_t> beats_heard_{0}, beats_refused_{0};
     std::mutex mutex_;
     std::condition_variable changed_;
     std::vector<Rank> targets_;  ///< guarded by the mutex
+    RankIndex heard_;            ///< too; since the last collect()
     bool stopping_ = false;      ///< too
     std::thread thread_;
 };

@@ -38,12 +38,6 @@ UcxBulk::UcxBulk(const Settings& settings, UcxNet& net) : settings_(settings), n
 
 UcxBulk::~UcxBulk() = default;
 
-void UcxBulk::start(ArenaView arena, std::size_t ranks) {
-    arena_ = arena;
-    remote_extents_.resize(ranks);
-    flows_.resize(ranks);
-}
-
 void UcxBulk::request(Rank from, Verb verb, std::uint64_t offset, std::span<std::byte> into,
                       Fetch& fetch) {
     const std::lock_guard guard(requests_lock_);
@@ -90,7 +84,9 @@ void UcxBulk::receive(Rank from, const Control& control, std::span<const std::by
         case ControlKind::pull: return serve_pull(from, control);
         case ControlKind::arrived:
             // One of a transfer that was forgotten may come late.
-            (void)flows_[index(from)].arrived(control.id, control.offset, Clock::now());
+            if (Flow* const flow = flows_.find(from)) {
+                (void)flow->arrived(control.id, control.offset, Clock::now());
+            }
             return;
         case ControlKind::want_key: return serve_key(from, control.id);
         case ControlKind::key: return learn_key(from, control, tail);
@@ -111,7 +107,7 @@ void UcxBulk::do_pump() {
         for (auto of = outgoing_.begin(); of != outgoing_.end();) {
             const auto at = of++;
             if (at->lost || at->next == at->bytes.size() || at->in_flight >= at->window ||
-                flows_[index(at->to)].allowance() == 0) {
+                flows_[at->to].allowance() == 0) {
                 continue;
             }
             send_chunk(at);
@@ -129,7 +125,7 @@ void UcxBulk::do_pump() {
 }
 
 void UcxBulk::lose(Rank peer, std::string_view reason) {
-    flows_[index(peer)].clear();
+    if (Flow* const flow = flows_.find(peer)) flow->clear();
     for (auto of = outgoing_.begin(); of != outgoing_.end();) {
         const auto at = of++;
         if (at->to != peer) continue;
@@ -184,7 +180,7 @@ void UcxBulk::send_chunk(std::list<Outgoing>::iterator of) {
         if (of->in_flight == 0) outgoing_.erase(of);
         return;
     }
-    Flow& flow = flows_[index(of->to)];
+    Flow& flow = flows_[of->to];
     const std::size_t grain = grain_of(of->chunk_bytes);
     const std::size_t bytes = std::min(std::min(of->chunk_bytes, flow.allowance()) / grain * grain,
                                        of->bytes.size() - of->next);

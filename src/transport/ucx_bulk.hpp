@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/rank_map.hpp"
 #include "base/spinlock.hpp"
 #include "native/ucp.hpp"
 #include "transport/control.hpp"
@@ -41,7 +42,7 @@ public:
     UcxBulk& operator=(const UcxBulk&) = delete;
 
     /// `arena` is what peers may ask for; borrowed.
-    void start(ArenaView arena, std::size_t ranks);
+    void start(ArenaView arena) { arena_ = arena; }
 
     /// Notes a wish for take_requests().
     void request(Rank from, Verb verb, std::uint64_t offset, std::span<std::byte> into,
@@ -190,7 +191,7 @@ private:
     std::uint64_t next_id_ = 1;
     std::map<std::uint64_t, std::unique_ptr<Incoming>> incoming_;
     std::list<Outgoing> outgoing_;
-    std::vector<Flow> flows_;  ///< per rank
+    RankMap<Flow> flows_;  ///< to ranks that were sent chunks
     std::size_t chunks_out_ = 0;
     std::size_t landing_ = 0;
     std::size_t awaited_ = 0;
@@ -199,7 +200,7 @@ private:
     std::atomic<std::uint64_t> bytes_fetched_{0};
 
     std::map<std::uint64_t, native::UcpMemory> own_extents_;
-    std::vector<std::map<std::uint64_t, RemoteExtent>> remote_extents_;  ///< per rank
+    RankMap<std::map<std::uint64_t, RemoteExtent>> remote_extents_;  ///< of ranks that were read
 };
 
 }  // namespace mobula::transport

@@ -40,7 +40,7 @@ void UcxBulk::serve_key(Rank from, std::uint64_t extent) {
 }
 
 void UcxBulk::learn_key(Rank from, const Control& control, std::span<const std::byte> packed) {
-    auto& known = remote_extents_[index(from)];
+    auto& known = remote_extents_[from];
     const auto at = known.find(control.id);
     // Only what was asked for is believed.
     if (at == known.end() || at->second.key || at->second.refused) return;
@@ -63,7 +63,7 @@ void UcxBulk::read_more(Incoming& transfer) {
     while (transfer.asked < total && transfer.landing < settings_.chunks_in_flight) {
         const std::uint64_t offset = transfer.request.offset + transfer.asked;
         const std::uint64_t number = offset / extent_bytes;
-        const auto [at, is_new] = remote_extents_[index(from)].try_emplace(number);
+        const auto [at, is_new] = remote_extents_[from].try_emplace(number);
         if (is_new) net_.post(from, Control{.kind = ControlKind::want_key, .id = number});
         const RemoteExtent& extent = at->second;
         native::UcpEndpoint* link = net_.endpoint(from);

@@ -108,7 +108,7 @@ void UcxTransportImpl::receive_batch(std::span<const std::byte> message) {
     sums_.messages_received.add(1);
     sums_.bytes_received.add(message.size());
     const Rank from{header.seal.sender};
-    Inbound& inbound = inbound_[header.seal.sender];
+    Inbound& inbound = inbound_[from];
     if (header.sequence != inbound.expected) return stash(from, header.sequence, message);
     ++inbound.expected;
     deliver(from, message);
@@ -125,7 +125,7 @@ void UcxTransportImpl::receive_batch(std::span<const std::byte> message) {
 
 void UcxTransportImpl::stash(Rank from, std::uint32_t sequence,
                              std::span<const std::byte> message) {
-    Inbound& inbound = inbound_[index(from)];
+    Inbound& inbound = inbound_[from];
     // The numbers wrap, so "later" means less than half the circle ahead.
     const bool is_later = sequence - inbound.expected < 0x80000000U;
     inbound.early_bytes += message.size();
@@ -147,7 +147,7 @@ void UcxTransportImpl::deliver(Rank from, std::span<const std::byte> message) {
 }
 
 void UcxTransportImpl::join_part(Rank from, std::span<const std::byte> message) {
-    Inbound& inbound = inbound_[index(from)];
+    Inbound& inbound = inbound_[from];
     const PartPrefix prefix = part_prefix(message);
     const auto bytes = message.subspan(part_overhead);
     if (prefix.offset != inbound.partial_bytes || prefix.record_bytes > record_bytes_max) {

@@ -64,9 +64,7 @@ UcxTransportImpl::UcxTransportImpl(const Settings& settings, const native::UcpNe
       net_(ranks_, UcxNet::make_context(needs, settings.force_verb == "get"), outbox_.pool()),
       pulse_(needs.workers > 1 ? std::make_unique<Pulse>(net_.context()) : nullptr),
       bulk_(settings_, net_),
-      sleeper_(net_.worker().event_fd()),
-      inbound_(ranks_),
-      fences_sent_(ranks_) {}
+      sleeper_(net_.worker().event_fd()) {}
 
 UcxTransportImpl::~UcxTransportImpl() {
     ended_ = true;
@@ -118,7 +116,7 @@ void UcxTransportImpl::start(const Meeting& meeting, ArenaView arena, Delegate& 
     for (auto& address : records.addresses) beats.push_back(split(address));
     net_.meet(records);
     beats_ = meeting.beats;
-    bulk_.start(arena, ranks_);
+    bulk_.start(arena);
     const Verb between_nodes = net_.serves_reads() ? Verb::get : Verb::push;
     for (std::size_t r = 0; r < ranks_; ++r) {
         verbs_[r] = meeting.mapped[r] ? Verb::map : between_nodes;
@@ -279,7 +277,7 @@ void UcxTransportImpl::do_tick(Time now) {
     if (pulse_) pulse_->beat_to(membership_->neighbours());
     for (const auto& death : round.deaths) bury(death.rank, death.reason, true);
     for (const Rank peer : round.beat_to) net_.post(peer, Control{.kind = ControlKind::beat});
-    std::fill(fences_sent_.begin(), fences_sent_.end(), 0);
+    if (fences_sent_.size() != 0) fences_sent_ = {};
 }
 
 void UcxTransportImpl::hear_pulses() {
@@ -309,7 +307,7 @@ void UcxTransportImpl::bury(Rank peer, const std::string& reason, bool reachable
     outbox_.close(peer);
     const bool was_connected = net_.is_connected(peer);
     bulk_.lose(peer, reason);
-    inbound_[index(peer)].early.clear();
+    if (Inbound* const inbound = inbound_.find(peer)) inbound->early.clear();
     losses_.push_back({peer, reason});
     news_ = true;
     tell_of(ControlKind::death, peer, reason);
@@ -342,7 +340,8 @@ void UcxTransportImpl::tell_of(ControlKind kind, Rank subject, std::string_view 
 }
 
 void UcxTransportImpl::fence(Rank peer) {
-    if (std::exchange(fences_sent_[index(peer)], 1) != 0) return;
+    if (fences_sent_.find(peer) != RankIndex::none) return;
+    fences_sent_.add(peer);
     constexpr std::string_view words = "it was not heard of for too long";
     net_.post(
         peer,

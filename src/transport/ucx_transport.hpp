@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/counter.hpp"
+#include "base/rank_map.hpp"
 #include "transport/membership.hpp"
 #include "transport/outbox.hpp"
 #include "transport/pulse.hpp"
@@ -133,10 +134,10 @@ private:
     Turn turn_;
 
     std::optional<Membership> membership_;
-    std::vector<Inbound> inbound_;
+    RankMap<Inbound> inbound_;               ///< of ranks that something came from
     std::vector<std::uint64_t> aligned_;     ///< a copy of the message in hand, where UCX's is not
     std::vector<Membership::Death> losses_;  ///< to be reported by the next progress()
-    std::vector<std::uint8_t> fences_sent_;  ///< per peer: once per tick is enough
+    RankIndex fences_sent_;                  ///< since the last tick: once is enough
     std::string fenced_because_;             ///< to be reported, when not empty
     bool fenced_ = false;
     bool leaving_ = false;

@@ -5,6 +5,8 @@
 
 #include "base/rank_index.hpp"
 
+#include "base/rank_map.hpp"
+
 #include <gtest/gtest.h>
 
 #include <random>
@@ -44,6 +46,19 @@ TEST(rank_index, finds_what_was_added_and_nothing_else) {
         ASSERT_EQ(index.size(), numbers.size());
         EXPECT_LE(index.bytes(), 64 + 48 * numbers.size());
     }
+}
+
+TEST(rank_map, makes_a_value_when_it_is_named_and_leaves_it_where_it_is) {
+    RankMap<int> map;
+    EXPECT_EQ(map.find(Rank{5}), nullptr);
+    int& first = map[Rank{5}];
+    first = 7;
+    for (std::uint32_t rank = 1000; rank < 2000; ++rank) map[Rank{rank}] = 1;
+    EXPECT_EQ(&map[Rank{5}], &first);
+    EXPECT_EQ(map.find(Rank{5}), &first);
+    EXPECT_EQ(first, 7);
+    EXPECT_EQ(map.size(), 1001U);
+    EXPECT_EQ(map.find(Rank{6}), nullptr);
 }
 
 }  // namespace

@@ -177,6 +177,54 @@ TEST(Membership, SparesBeatsToWhomItTalks) {
     EXPECT_EQ(view.tick(start + milliseconds(400)).beat_to.size(), 2U);
 }
 
+TEST(Membership, ForgetsWhatWasBeforeAMemberBecameANeighbour) {
+    MembershipLimits with = limits();
+    with.neighbours = 1;
+    Membership view = make(r0, 5, 1, with);
+    const auto everybody_but = [&](Rank silent) {
+        for (std::uint32_t r = 1; r < 5; ++r) {
+            if (Rank{r} != silent) (void)view.hears(Rank{r}, {});
+        }
+    };
+    (void)view.hears(r2, {});
+    view.told(r2);
+    Time now = start;
+    for (int n = 0; n < 20; ++n) {
+        everybody_but(r2);
+        EXPECT_TRUE(view.tick(now += milliseconds(200)).deaths.empty()) << "it is not watched";
+    }
+    ASSERT_TRUE(view.declare_dead(r1));
+    std::vector<Membership::Death> deaths;
+    int ticks = 0;
+    for (; deaths.empty() && ticks < 100; ++ticks) {
+        everybody_but(r2);
+        const auto round = view.tick(now += milliseconds(200));
+        deaths = round.deaths;
+        const bool beats =
+            std::find(round.beat_to.begin(), round.beat_to.end(), r2) != round.beat_to.end();
+        EXPECT_EQ(beats, deaths.empty()) << "what it was told long ago spares no beat";
+    }
+    ASSERT_EQ(deaths.size(), 1U);
+    EXPECT_EQ(deaths[0].rank, r2);
+    EXPECT_EQ(ticks, 11) << "what it said long ago is no sign of life";
+}
+
+TEST(Membership, KnowsTheLast) {
+    std::mt19937 random(1);
+    for (int round = 0; round < 200; ++round) {
+        Membership view = make(r2, 6);
+        for (int step = 0; step < 12; ++step) {
+            const Rank rank{static_cast<std::uint32_t>(random() % 6)};
+            if (rank == r2) continue;
+            (void)(random() % 2 == 0 ? view.declare_dead(rank) : view.declare_left(rank));
+            bool any = false;
+            for (std::uint32_t r = 0; r < 6; ++r)
+                any = any || (Rank{r} != r2 && view.lives(Rank{r}));
+            ASSERT_EQ(view.is_last(), !any);
+        }
+    }
+}
+
 TEST(Membership, WatchesAcrossNodesAndBothWays) {
     constexpr std::size_t ranks = 32;
     for (const std::size_t per_node : {1U, 4U, 16U}) {
