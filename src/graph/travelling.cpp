@@ -10,6 +10,7 @@
 #include <mobula/detail/stream.hpp>
 #include <mobula/travels.hpp>
 
+#include "base/encoding.hpp"
 #include "base/type_name.hpp"
 
 namespace mobula::graph {
@@ -106,6 +107,7 @@ void encode_travelling(Failure& failure) {
     if (number == 0) return;
     detail::Writer writer;
     try {
+        const Encoding encoding;
         table()[number - 1].info->encode(writer);
         if (!writer.references().empty() || !writer.attachments().empty()) {
             throw Error("it holds a reference or an Array");

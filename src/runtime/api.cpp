@@ -15,6 +15,7 @@
 
 #include "base/check.hpp"
 #include "base/driving.hpp"
+#include "base/encoding.hpp"
 #include "base/spinlock.hpp"
 #include "runtime/engine.hpp"
 
@@ -337,6 +338,7 @@ bool task_cancelled() noexcept {
 void yield_worker() {
     Engine& engine = Engine::current();
     engine.waits.check_cancelled();
+    if (Encoding::now()) return;
     engine.team.yield();
     engine.waits.check_cancelled();
 }

@@ -85,6 +85,7 @@ std::optional<std::size_t> ArrivalQueue::next(Deadline deadline) {
         // Only a caller that has to wait may be refused to.
         if (const std::optional<std::size_t> number = take(nullptr)) return number;
         if (given_ == added_) return std::nullopt;
+        runtime::Waits::refuse_to_encoder();
         runtime::Gathering gathering(engine.team, 1);
         if (const std::optional<std::size_t> number = take(&gathering)) return number;
         engine.waits.sleep(gathering, {}, deadline);

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <utility>
+#include <vector>
 
+#include "base/encoding.hpp"
 #include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "runtime/engine.hpp"
@@ -19,11 +22,35 @@ using wire::ResultForm;
 
 namespace {
 
-detail::Writer& scratch_writer() {
-    thread_local detail::Writer writer;
-    writer.clear();
-    return writer;
-}
+/// A writer that is kept per thread, with its memory. There are several, because a serialize of the
+/// user's may submit tasks, whose arguments are encoded then.
+class ScratchWriter {
+public:
+    ScratchWriter() : writer_(take()) {}
+    ~ScratchWriter() {
+        writer_.clear();
+        --kept().used;
+    }
+    ScratchWriter(const ScratchWriter&) = delete;
+    ScratchWriter& operator=(const ScratchWriter&) = delete;
+    [[nodiscard]] detail::Writer& operator*() noexcept { return writer_; }
+
+private:
+    struct Kept {
+        std::vector<std::unique_ptr<detail::Writer>> all;
+        std::size_t used = 0;
+    };
+    static Kept& kept() {
+        thread_local Kept writers;
+        return writers;
+    }
+    static detail::Writer& take() {
+        Kept& own = kept();
+        if (own.used == own.all.size()) own.all.push_back(std::make_unique<detail::Writer>());
+        return *own.all[own.used++];
+    }
+    detail::Writer& writer_;
+};
 
 }  // namespace
 
@@ -113,6 +140,7 @@ Dispatcher::Back Dispatcher::take_back(const wire::ResultHead& head, Rank from) 
 }
 
 void Dispatcher::drain() noexcept {
+    drained_ = true;
     for (Slot& slot : std::exchange(slots_, {})) {
         if (slot.task == nullptr) continue;
         graph::drop(*slot.task);
@@ -240,8 +268,12 @@ void Dispatcher::begin_task(const Task& task, const wire::TaskHead& head, Record
 void Dispatcher::write_task(Task& task, RecordWriter& record, bool first_time) {
     const bool call = task.actor != nullptr || task.info->actor != nullptr;
     const bool options = task.extra != nullptr && !only_placed(task);
-    detail::Writer& arguments = scratch_writer();
-    task.info->encode(graph::arguments(task), arguments);
+    ScratchWriter scratch;
+    detail::Writer& arguments = *scratch;
+    {
+        const Encoding encoding;
+        task.info->encode(graph::arguments(task), arguments);
+    }
     const bool plain = arguments.attachments().empty() && arguments.references().empty() &&
                        arguments.stream().size() <= engine_.options.inline_bytes;
     wire::TaskHead head{engine_.functions.index_of(*task.info), 0, task.key};
@@ -261,6 +293,8 @@ void Dispatcher::write_task(Task& task, RecordWriter& record, bool first_time) {
 }
 
 void Dispatcher::send(Task& task, Rank to) {
+    if (drained_) [[unlikely]]  // the destructor of an actor submits it, at the job's end
+        return engine_.fail(task, engine_.cancelled(task));
     task.where = to;
     task.results_left = task.info->results;
     const bool first_time = task.key.generation == 0;
@@ -345,8 +379,12 @@ void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
     }
     graph::complete(object);
     try {
-        detail::Writer& writer = scratch_writer();
-        type.encode(object.content.value, writer);
+        ScratchWriter scratch;
+        detail::Writer& writer = *scratch;
+        {
+            const Encoding encoding;
+            type.encode(object.content.value, writer);
+        }
         if (engine_.exchange.fits_inline(writer)) {
             result.head.form = ResultForm::encoded;
             wire::Written record(result);

@@ -134,6 +134,7 @@ private:
     RepeatedValues repeated_;
     std::atomic<std::uint64_t> cancels_{0};  ///< so many were begun
     mutable Spinlock lock_;  ///< of the table of sent tasks, and of the loads that it makes
+    bool drained_ = false;   ///< nothing goes out any more
     std::vector<Slot> slots_;
     std::uint32_t free_slot_ = 0;
     std::uint32_t last_back_ = 0;  ///< the slot of the latest result

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/encoding.hpp"
 #include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "graph/promised.hpp"
@@ -160,7 +161,7 @@ void Engine::pace() {
     if (--until_look != 0) return;
     until_look = submissions_per_look;
     if (!network.alone()) drive();
-    if (!worker::Team::on_worker()) return;
+    if (!worker::Team::on_worker() || Encoding::now()) return;
     while (graph::tasks_alive() > options.pending_max || dispatcher.backlogged()) {
         waits.check_cancelled();
         drive();

@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "base/driving.hpp"
+#include "base/encoding.hpp"
 #include "graph/promised.hpp"
 #include "graph/task.hpp"
 #include "runtime/stall_watch.hpp"
@@ -28,6 +29,7 @@ constexpr std::size_t describing_record_bytes_max = 65536;
 /// Whether the value's form may go along with a reference.
 bool encoded_small(const Object& object, detail::Writer& value) noexcept {
     try {
+        const Encoding encoding;
         object.type->encode(object.content.value, value);
     } catch (...) {
         return false;  // whoever wants it hears why; a reference may be passed on all the same

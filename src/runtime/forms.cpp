@@ -10,6 +10,7 @@
 
 #include <mobula/archive.hpp>
 
+#include "base/encoding.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/exchange.hpp"
 #include "runtime/options.hpp"
@@ -80,7 +81,10 @@ std::unique_ptr<Encoded> Exchange::make_form(Object& object) {
             case State::ready: {
                 if (object.moved_out.load()) throw Error(graph::moved_out_words);
                 detail::Writer writer;
-                object.type->encode(object.content.value, writer);
+                {
+                    const Encoding encoding;
+                    object.type->encode(object.content.value, writer);
+                }
                 return seal(writer);
             }
             case State::encoded:

@@ -86,6 +86,7 @@ void Names::on_named(const wire::Named& message) {
 }
 
 CellPtr Names::find(std::string_view name) {
+    Waits::refuse_to_encoder();
     Gathering gathering(engine_.team, 1);
     std::uint64_t number = 0;
     {

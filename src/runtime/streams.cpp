@@ -7,6 +7,7 @@
 
 #include <mobula/error.hpp>
 
+#include "base/encoding.hpp"
 #include "base/spinlock.hpp"
 #include "runtime/engine.hpp"
 
@@ -83,7 +84,10 @@ void Streams::finish(Task& task) {
 void Streams::send_item(Object& object, const Task& task) {
     using Form = wire::Item::Form;
     detail::Writer writer;
-    object.type->encode(object.content.value, writer);
+    {
+        const Encoding encoding;
+        object.type->encode(object.content.value, writer);
+    }
     if (engine_.exchange.fits_inline(writer)) {
         wire::Written record(wire::Item{task.key, Form::encoded});
         engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
@@ -222,6 +226,7 @@ CellPtr Streams::next(Object& stream, Deadline deadline) {
     for (;;) {
         // Only who has to wait may be refused to.
         if (std::optional<CellPtr> item = take(stream, nullptr)) return std::move(*item);
+        Waits::refuse_to_encoder();
         Gathering gathering(engine_.team, 1);
         if (std::optional<CellPtr> item = take(stream, &gathering)) return std::move(*item);
         await_news(stream, gathering, deadline);

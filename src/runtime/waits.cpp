@@ -7,6 +7,7 @@
 
 #include <mobula/error.hpp>
 
+#include "base/encoding.hpp"
 #include "base/spinlock.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/stall_watch.hpp"
@@ -38,6 +39,11 @@ void Waits::check_cancelled() {
     const worker::Frame* const frame = worker::Team::frame();
     if (frame_cancelled(frame)) engine_.cancelled(*frame->task)->raise();
     if (ended_.load(std::memory_order_acquire)) throw Cancelled("the job ends");
+}
+
+void Waits::refuse_to_encoder() {
+    if (!Encoding::now()) return;
+    throw BadInput("a serialize that encodes a value must not wait (get, view, wait, next, find)");
 }
 
 void Waits::sleep(Gathering& gathering, std::span<detail::Cell* const> objects,
@@ -82,6 +88,7 @@ void Waits::objects(std::span<detail::Cell* const> cells, std::size_t count, Dea
                     bool value) {
     std::size_t done = ask(cells, value);
     if (done >= count) return;
+    refuse_to_encoder();
     check_cancelled();
     if (deadline && *deadline <= Clock::now()) {
         engine_.drive();

@@ -43,6 +43,8 @@ public:
     void end();
     /// Throws Cancelled when the calling task was cancelled, or the job ends.
     void check_cancelled();
+    /// To be called before a wait: throws BadInput where a serialize of the user's encodes.
+    static void refuse_to_encoder();
 
     /// For the graph of who waits for whom.
     [[nodiscard]] std::vector<Waiting> list();

@@ -145,6 +145,69 @@ void what_cannot_be_decoded(unsigned rank) {
                    "not to be read", "the sentence of the constructor");
 }
 
+std::string echo(const std::string& text) { return text; }
+int until_opened() {
+    while (!opened.load()) mobula::yield();
+    return 1;
+}
+
+/// Submits tasks, or waits, between its members while it is encoded.
+struct Talkative {
+    enum Habit : int { submits, gets, finds, yields } habit = submits;
+    unsigned to = 0;
+    std::vector<long> numbers{1, 2, 3};
+    std::string text = "the end";
+
+    template <class Archive>
+    void save(Archive& archive) const {
+        archive(static_cast<int>(habit), to);
+        talk();
+        archive(numbers);
+        talk();
+        archive(text);
+    }
+    template <class Archive>
+    void load(Archive& archive) {
+        int number = 0;
+        archive(number, to, numbers, text);
+        habit = static_cast<Habit>(number);
+    }
+
+private:
+    void talk() const {
+        for (const std::size_t bytes : {1U, 2000U, 100000U}) {
+            static_cast<void>(remote<echo>(on(to), std::string(bytes, 'z')));
+        }
+        if (habit == gets) get(remote<until_opened>(on(to)));
+        if (habit == finds) static_cast<void>(find<Keeper>("nobody"));
+        if (habit == yields) mobula::yield();
+    }
+};
+Talkative talkative(Talkative::Habit habit, unsigned to) {
+    return {habit, to, {1, 2, 3}, "the end"};
+}
+bool is_whole(const Talkative& value) {
+    return value.numbers == std::vector<long>{1, 2, 3} && value.text == "the end";
+}
+
+void encoded_between_submissions(unsigned rank) {
+    for (unsigned to = 0; to < ranks(); ++to) {
+        for (const auto habit : {Talkative::submits, Talkative::yields}) {
+            const Talkative value = talkative(habit, to);
+            check(get(remote<is_whole>(on(rank), value)), "an argument that submits has changed");
+            check(is_whole(get(remote<talkative>(on(rank), habit, to))), "a result has changed");
+            check(get(remote<is_whole>(on(rank), put(value))), "an object has changed");
+        }
+        get(remote<close_door>(on(to)));
+        for (const auto habit : {Talkative::gets, Talkative::finds}) {
+            const std::string why = thrown<TaskError>(
+                [&] { get(remote<is_whole>(on(rank), talkative(habit, to))); }, "a wait");
+            check_contains(why, "must not wait", "why a value that waits is not encoded");
+        }
+        get(remote<open_door>(on(to)));
+    }
+}
+
 int driver(Job& job) {
     for (unsigned rank = job.ranks; rank-- > 0;) {
         if (rank == mobula::rank()) continue;  // nothing is decoded there
@@ -156,6 +219,7 @@ int driver(Job& job) {
         actor(rank);
         cancelled(rank);
         what_cannot_be_decoded(rank);
+        encoded_between_submissions(rank);
     }
     return 0;
 }
