@@ -250,6 +250,33 @@ void unborn(unsigned rank) {
     }
 }
 
+int one() { return 1; }
+
+/// Uses the engine in its destructor, at the job's end too.
+struct Farewell {
+    Farewell() = default;
+    Farewell(const Farewell&) = delete;
+    Farewell& operator=(const Farewell&) = delete;
+    ~Farewell() {
+        for (unsigned rank = 0; rank < ranks(); ++rank) {
+            try {
+                get(remote<one>(on(rank)));
+                static_cast<void>(get(spawn<Guest>(at(rank), 1).call<&Guest::mood>()));
+            } catch (const Cancelled&) {
+            } catch (const ActorDied&) {
+            }
+        }
+    }
+    int greet() { return 1; }
+};
+
+/// A crash there would be the end of the rank, and seen by the launcher.
+void until_the_end() {
+    static std::vector<Actor<Farewell>> kept;
+    for (unsigned rank = 0; rank < ranks(); ++rank) kept.push_back(spawn<Farewell>(at(rank)));
+    for (const auto& one_of_them : kept) get(one_of_them.call<&Farewell::greet>());
+}
+
 int driver(Job& job) {
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         exceptions(rank);
@@ -262,6 +289,7 @@ int driver(Job& job) {
         unborn(rank);
         gone(rank, "names");
     }
+    until_the_end();
     return 0;
 }
 
