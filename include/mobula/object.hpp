@@ -148,6 +148,7 @@ T get(const Ref<T>& ref, TimeLimit timeout = {}) {
 
 /// There only so that no second error follows a sentence.
 inline detail::Refused get(const detail::Refused& refused, TimeLimit = {}) { return refused; }
+inline detail::Refused view(const detail::Refused& refused, TimeLimit = {}) { return refused; }
 
 /// As get(), without a copy. Throws Error where a value was moved out.
 template <class T>
@@ -247,12 +248,12 @@ public:
     template <class T>
     std::size_t add(const Ref<T>& ref) {
         if (!ref.valid()) throw BadInput("Arrivals::add: a Ref that names nothing");
-        return detail::add_arrival(*queue_, *ref.cell());
+        return detail::add_arrival(queue(), *ref.cell());
     }
 
     /// Waits for the next one. Empty after the last one, or at the time limit.
     [[nodiscard]] std::optional<std::size_t> next(TimeLimit timeout = {}) {
-        return detail::next_arrival(*queue_, timeout.deadline());
+        return detail::next_arrival(queue(), timeout.deadline());
     }
 
     class Iterator {
@@ -276,6 +277,10 @@ public:
     [[nodiscard]] Iterator end() { return {}; }
 
 private:
+    [[nodiscard]] detail::ArrivalQueue& queue() const {
+        if (!queue_) throw BadInput("Arrivals: this one was moved from");
+        return *queue_;
+    }
     struct Drop {
         void operator()(detail::ArrivalQueue* queue) const noexcept {
             detail::drop_arrivals(queue);

@@ -26,8 +26,10 @@ public:
         if (cell_) detail::cancel(*cell_, true);
     }
 
-    /// Waits for the next item's object; empty at the end. Throws the task's failure, or Timeout.
+    /// Waits for the next item's object; empty at the end. Throws the task's failure, Timeout, or
+    /// BadInput for a stream that was moved from.
     [[nodiscard]] std::optional<Ref<T>> next(TimeLimit timeout = {}) {
+        if (!cell_) throw BadInput("next: the Stream was moved from and names nothing");
         detail::CellPtr item = detail::next_item(*cell_, timeout.deadline());
         if (!item) return std::nullopt;
         return Ref<T>(std::move(item));

@@ -14,21 +14,38 @@
 
 namespace mobula::runtime {
 
+namespace {
+
+/// The search for a layout goes one call deeper with each bundle, on the stack of the caller.
+constexpr std::size_t bundles_max = 10'000;
+/// So many are listed in a sentence.
+constexpr std::size_t listed_max = 8;
+
+std::string listed(const std::vector<scheduler::Amounts>& all, const char* between) {
+    std::string text;
+    for (std::size_t i = 0; i < std::min(all.size(), listed_max); ++i) {
+        text += (i == 0 ? "" : between) + scheduler::describe(all[i]);
+    }
+    if (all.size() > listed_max) {
+        text += between + std::to_string(all.size() - listed_max) + " more";
+    }
+    return text;
+}
+
+}  // namespace
+
 std::uint64_t Groups::create(std::vector<scheduler::Amounts> bundles, Strategy strategy,
                              CellPtr& ready) {
     if (bundles.empty()) throw BadInput("a placement group needs at least one bundle");
+    if (bundles.size() > bundles_max) {
+        throw BadInput("a placement group of " + std::to_string(bundles.size()) +
+                       " bundles is not allowed; it has at most " + std::to_string(bundles_max));
+    }
     const auto ranks = scheduler::place_bundles(bundles, engine_.resources.totals(), strategy);
     if (!ranks) {
-        std::string asked;
-        for (const scheduler::Amounts& bundle : bundles) {
-            asked += (asked.empty() ? "" : " + ") + scheduler::describe(bundle);
-        }
-        std::string have;
-        for (const scheduler::Amounts& total : engine_.resources.totals()) {
-            have += (have.empty() ? "" : " | ") + scheduler::describe(total);
-        }
-        throw Infeasible("the ranks can never hold a placement group of " + asked +
-                         " with this strategy; they have " + have);
+        throw Infeasible("the ranks can never hold a placement group of " + listed(bundles, " + ") +
+                         " with this strategy; they have " +
+                         listed(engine_.resources.totals(), " | "));
     }
     Object* const cell = graph::new_object(2);
     cell->type = &detail::type_info<detail::Nothing>;

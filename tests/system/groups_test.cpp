@@ -201,6 +201,18 @@ void bad_ones() {
                                        Strategy::strict_spread);
         },
         "more bundles than ranks");
+    const auto bundles = [](std::size_t number, double cpus) {
+        return std::vector<Resources>(number, Resources{{"cpus", cpus}});
+    };
+    const std::string many =
+        thrown<Infeasible>([&] { const PlacementGroup most(bundles(10'000, 1)); },
+                           "a bundle for each of ten thousand CPUs");
+    check(many.size() < 1000, "the refusal lists " + std::to_string(many.size()) + " letters");
+    {
+        const PlacementGroup most(bundles(10'000, 0));
+        get(most.ready());
+    }
+    thrown<BadInput>([&] { const PlacementGroup more(bundles(10'001, 0)); }, "too many bundles");
     const PlacementGroup group({{{"cpus", 1}}});
     get(group.ready());
     thrown<Infeasible>([&] { remote<where>({.placement = group.bundle(3)}); },

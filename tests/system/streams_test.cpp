@@ -82,6 +82,17 @@ void after_the_end() {
     check(!broken.next(), "a generator that was moved");  // NOLINT(bugprone-use-after-move)
 }
 
+void moved_from() {
+    Stream<int> stream = remote<count>(on(0), 1);
+    const Stream<int> other = std::move(stream);
+    // NOLINTNEXTLINE(bugprone-use-after-move)
+    thrown<BadInput>([&] { static_cast<void>(stream.next()); }, "a stream that was moved from");
+    Arrivals arrivals;
+    const Arrivals others = std::move(arrivals);
+    // NOLINTNEXTLINE(bugprone-use-after-move)
+    thrown<BadInput>([&] { static_cast<void>(arrivals.next()); }, "Arrivals that were moved from");
+}
+
 void in_order(unsigned rank) {
     int expected = 0;
     for (const Ref<int>& item : remote<count>(on(rank), 3000)) {
@@ -349,6 +360,7 @@ void killed_methods(unsigned rank) {
 
 int driver(Job& job) {
     after_the_end();
+    moved_from();
     for (unsigned rank = 0; rank < job.ranks; ++rank) {
         in_order(rank);
         back_pressure(rank);
