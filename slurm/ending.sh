@@ -11,7 +11,31 @@ read_ending() {
         reason=$(sed -n 's/^reason //p' "$MOBULA_STATUS_FILE" | head -n 1)
     fi
     signalled=$(sed -n '1s/^mobula: //p' "$scratch/signalled" 2>/dev/null) || true
+    hurried=false
+    [[ ! -e $scratch/hurried ]] || hurried=true
+    read_late_end
     read_end_of_rank
+}
+
+# What the first rank did that ended otherwise than well after a job that had ended well: its main()
+# goes on after mobula::run.
+read_late_end() {
+    local end=()
+    late='' code_of_late=1
+    [[ -s $scratch/late_end ]] || return 0
+    mapfile -t end <"$scratch/late_end"
+    late="rank ${end[0]} on node ${end[1]}"
+    if [[ ${end[2]} == 'exit code '* ]]; then
+        code_of_late=${end[2]#exit code }
+        late+=" ended with ${end[2]} after the end of the job"
+    else
+        late+=" died after the end of the job: ${end[2]}"
+    fi
+}
+
+# Of a signal, which was not sent by us.
+launcher_died() {
+    ((launcher_code > 128)) && [[ ${launch[0]} == mpirun && $hurried == false ]]
 }
 
 # What became of the rank that ended first, or never came. A run whose ranks all ended as if nothing
@@ -92,6 +116,11 @@ exit_code() {
     fi
     [[ $reason == 'the job was ended by signal '* ]] || reason=$signalled
     if [[ -n $reason ]]; then tell_of_signal "$reason"; fi
+    if [[ -z $code$reason$stopped_by ]] && launcher_died; then
+        echo "slurm/run: mpirun was ended by SIG$(kill -l "$launcher_code"); the job ends" >&2
+        echo "$launcher_code"
+        return
+    fi
     if [[ -z $code$reason$stopped_by ]]; then
         [[ -z $of_rank ]] || echo "mobula: $of_rank; the job ends" >&2
         code=$code_of_rank
@@ -101,6 +130,10 @@ exit_code() {
         [[ -n $reason ]] || echo "slurm/run: stopped by SIG$stopped_by" >&2
         if [[ $stopped_by == INT ]]; then echo 130; else echo 143; fi
     elif [[ -n $code ]]; then
+        if [[ $code == 0 && -n $late && -z $stopped_by ]]; then
+            echo "mobula: $late" >&2
+            code=$code_of_late
+        fi
         echo "$code"
     else
         echo "slurm/run: $program never called mobula::run, or its driver left no exit code" \

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 namespace mobula::native {
 
@@ -24,7 +25,8 @@ struct Launched {
 
 /// For a rank that has found what the first one should say, and ends because of it: launchers end
 /// all ranks as soon as one has ended with an error, so that this one waits to be ended and takes
-/// the word from nobody. Some launchers do not, hence only for two seconds.
-void let_first_speak() noexcept;
+/// the word from nobody. Some launchers do not, hence only for two seconds, and not for longer than
+/// until the file is there, if one is named.
+void let_first_speak(const std::string& file) noexcept;
 
 }  // namespace mobula::native

@@ -13,6 +13,7 @@
 
 #include "native/file.hpp"
 #include "native/launcher.hpp"
+#include "runtime/run_folder.hpp"
 #include "transport/cluster.hpp"
 
 namespace mobula::runtime {
@@ -37,7 +38,8 @@ std::string launchers_file() {
 int refuse_to_start(const std::string& sentence) noexcept {
     const std::string file = launchers_file();
     if (!native::launched_as_first()) {
-        native::let_first_speak();
+        // In a folder of slurm/run the file is not there before it is written.
+        native::let_first_speak(RunFolder(file).exists() ? file : std::string());
         // Without a word in the file it was this rank alone that was told nonsense.
         if (file.empty() || ::access(file.c_str(), F_OK) == 0) return bad_input;
     }

@@ -70,5 +70,8 @@ int main(int argc, char** argv) {
     }
     if (how == "kill") _exit(code);
     mpi.finalize();
+    // After the job has ended well, as main() may after mobula::run.
+    if (how == "after " + std::to_string(rank)) std::raise(SIGKILL);
+    if (how == "after code") return rank == 0 ? code : 3;
     return code;
 }

@@ -7,6 +7,7 @@ usage: run_test.py SLURM_RUN PROBE
 import glob
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -332,6 +333,32 @@ def the_end_of_a_rank_is_left():
                 assert lines[0] == '4' and lines[2].startswith(ending), (how, name, lines)
 
 
+def end_after_the_job():
+    for which in 0, 1:
+        code, out, err = run('-n', '2', PROBE, f'after {which}', '0')
+        assert code == 1 and out.splitlines()[-1] == 'last line', (code, out, err)
+        assert re.fullmatch(rf'mobula: rank {which} on node \S+ died after the end of the job: '
+                            r'signal 9 \(Killed\)\n', err), err
+    code, _, err = run('-n', '2', PROBE, 'after code', '0')
+    assert code == 3 and len(err.splitlines()) == 1, (code, err)
+    assert 'ended with exit code 3 after the end of the job' in err, err
+    code, _, err = run('-n', '2', PROBE, 'after code', '7')  # what the driver said goes before
+    assert code == 7 and not err, (code, err)
+
+
+def death_of_the_launcher():
+    child = start('-n', '2', PROBE, 'wait')
+    for _ in range(2):
+        child.stdout.readline()  # both ranks are there
+    for launcher in subprocess.run(['pgrep', '-P', str(child.pid), '-x', 'mpirun'], text=True,
+                                   stdout=subprocess.PIPE).stdout.split():
+        os.kill(int(launcher), signal.SIGKILL)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 137, (child.returncode, err)
+    assert err == 'slurm/run: mpirun was ended by SIGKILL; the job ends\n', err
+    ends_within(20)
+
+
 def no_word_from_the_driver():
     code, _, err = run('-n', '2', PROBE, 'silent')
     assert code == 1 and 'never called mobula::run, or its driver left no exit code' in err, (
@@ -413,7 +440,8 @@ tests = [refuses, refuses_too_many_ranks, a_value_may_stand_close_to_its_letter,
          a_rank_per_gpu_of_the_job, what_sbatch_refuses_is_told, the_log_is_named,
          workers_of_the_user_stay, bindings_are_shown, good_end, ranks_get_their_own_cpus,
          threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
-         what_ended_first_is_named, the_end_of_a_rank_is_left, no_word_from_the_driver,
+         what_ended_first_is_named, the_end_of_a_rank_is_left, end_after_the_job,
+         death_of_the_launcher, no_word_from_the_driver,
          leaves_nothing_where_a_stop_ends_its_helpers, interrupt, termination, kill_ends_the_job,
          the_next_run_removes_what_a_killed_one_left]
 print(f'1..{len(tests)}')
