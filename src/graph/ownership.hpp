@@ -2,7 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -26,11 +28,12 @@ public:
         return change(rank, -grants);
     }
     void strike(Rank rank) {
-        std::erase_if(counts_, [&](const Count& c) { return c.rank == rank; });
+        std::erase_if(few_, [&](const Count& c) { return c.rank == rank; });
+        many_.erase(rank);
     }
 
-    [[nodiscard]] bool held() const noexcept { return !counts_.empty(); }
-    [[nodiscard]] std::size_t ranks() const noexcept { return counts_.size(); }
+    [[nodiscard]] bool held() const noexcept { return !few_.empty() || !many_.empty(); }
+    [[nodiscard]] std::size_t ranks() const noexcept { return few_.size() + many_.size(); }
 
     static constexpr std::int64_t grants_max = std::int64_t{1} << 48U;
 
@@ -39,23 +42,37 @@ private:
         Rank rank;
         std::int64_t grants;
     };
+    /// So many are searched one by one: most objects have fewer holders, and none pays for the map.
+    static constexpr std::size_t few_max = 8;
 
     [[nodiscard]] bool change(Rank rank, std::int64_t by) {
-        const auto found = std::find_if(counts_.begin(), counts_.end(),
-                                        [&](const Count& c) { return c.rank == rank; });
-        if (found == counts_.end()) {
-            if (by != 0) counts_.push_back({rank, by});
-            return true;
+        const auto found =
+            std::find_if(few_.begin(), few_.end(), [&](const Count& c) { return c.rank == rank; });
+        if (found != few_.end()) {
+            found->grants += by;
+            const std::int64_t grants = found->grants;
+            if (grants == 0) few_.erase(found);
+            return is_possible(grants);
         }
-        found->grants += by;
-        if (found->grants == 0) {
-            counts_.erase(found);
-            return true;
-        }
-        return found->grants >= -grants_max && found->grants <= grants_max;
+        if (by == 0) return true;
+        if (few_.size() == few_max || !many_.empty()) return change_many(rank, by);
+        few_.push_back({rank, by});
+        return true;
+    }
+    [[nodiscard]] bool change_many(Rank rank, std::int64_t by) {
+        const auto at = many_.try_emplace(rank, 0).first;
+        at->second += by;
+        const std::int64_t grants = at->second;
+        if (grants == 0) many_.erase(at);
+        return is_possible(grants);
+    }
+    [[nodiscard]] static bool is_possible(std::int64_t grants) noexcept {
+        return grants >= -grants_max && grants <= grants_max;
     }
 
-    std::vector<Count> counts_;  // ranks whose count is not zero; few, so a search is cheap
+    // Ranks whose count is not zero; each is in one of the two.
+    std::vector<Count> few_;
+    std::map<Rank, std::int64_t> many_;
 };
 
 }  // namespace mobula::graph

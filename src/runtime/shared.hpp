@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/ids.hpp"
 #include "base/pool.hpp"
+#include "base/rank_index.hpp"
 #include "graph/object.hpp"
 #include "graph/ownership.hpp"
 #include "wire/messages.hpp"
@@ -46,6 +50,7 @@ struct Shared : Pooled {
     CellPtr keep;                        ///< the object, while others need it
     std::unique_ptr<Encoded> published;  ///< its travelling form, where it is worth keeping
     std::vector<Subscriber> subscribers;
+    std::unique_ptr<RankIndex> subscriber_numbers;  ///< their places there, when they are many
     Watch watch;
     bool is_actor = false;
     Rank actor_rank{};
@@ -54,12 +59,30 @@ struct Shared : Pooled {
 
     /// Once for each rank, however often it takes up the object and lets it go again.
     void subscribe(Rank rank, bool value) {
-        for (Subscriber& subscriber : subscribers) {
-            if (subscriber.rank != rank) continue;
-            subscriber.value = subscriber.value || value;
-            return;
+        const std::size_t at = place_of_subscriber(rank);
+        if (at == subscribers.size()) subscribers.push_back({rank, false});
+        subscribers[at].value = subscribers[at].value || value;
+    }
+    std::vector<Subscriber> take_subscribers() noexcept {
+        subscriber_numbers.reset();
+        return std::exchange(subscribers, {});
+    }
+
+    /// Up to here they are searched one by one.
+    static constexpr std::size_t few_subscribers_max = 8;
+    /// The end where it is new, which it is no more then.
+    std::size_t place_of_subscriber(Rank rank) {
+        if (subscribers.size() < few_subscribers_max) {
+            return static_cast<std::size_t>(
+                std::find_if(subscribers.begin(), subscribers.end(),
+                             [&](const Subscriber& one) { return one.rank == rank; }) -
+                subscribers.begin());
         }
-        subscribers.push_back({rank, value});
+        if (subscriber_numbers == nullptr) {
+            subscriber_numbers = std::make_unique<RankIndex>();
+            for (const Subscriber& one : subscribers) subscriber_numbers->add(one.rank);
+        }
+        return subscriber_numbers->add(rank);
     }
 
     // held

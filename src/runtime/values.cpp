@@ -178,7 +178,7 @@ void Exchange::notify_subscribers(Shared& shared) {
     std::vector<Shared::Subscriber> subscribers;
     {
         Lock lock(mutex_);
-        subscribers.swap(shared.subscribers);
+        subscribers = shared.take_subscribers();
         shared.watch.shared = nullptr;
     }
     for (const Shared::Subscriber& subscriber : subscribers) {

@@ -67,16 +67,20 @@ void Loads::leave_turn(Load& load) noexcept {
 }
 
 std::optional<Rank> Loads::next_with_room() {
-    if (const std::optional<Rank> rank = next_without_entry()) {
-        make_entry(*rank);
-        return rank;
+    if (unknown_workers_ != 0) {
+        if (const std::optional<Rank> rank = next_without_entry()) {
+            make_entry(*rank);
+            return rank;
+        }
     }
     ++looked_at_;
-    const Place first = loads_.front().next;
-    if (first == 0) return std::nullopt;
-    Load& load = loads_[first];
-    leave_turn(load);
-    enter_turn(load);
+    const Load& end = loads_.front();
+    if (end.next == 0) return std::nullopt;
+    Load& load = loads_[end.next];
+    if (end.previous != end.next) {  // it is not the only one
+        leave_turn(load);
+        enter_turn(load);
+    }
     return load.rank;
 }
 

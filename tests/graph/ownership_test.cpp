@@ -11,7 +11,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
+#include <map>
 #include <random>
 #include <string>
 #include <unordered_set>
@@ -217,6 +219,50 @@ TEST(ownership, a_count_below_zero_holds) {
     EXPECT_TRUE(holders.held());
     holders.grant(Rank{2});
     EXPECT_FALSE(holders.held());
+}
+
+/// Holders and plain counts, with the same events.
+struct Counted {
+    Holders holders;
+    std::map<std::uint32_t, std::int64_t> counts;
+
+    void change(std::uint32_t rank, std::int64_t by) {
+        if (by > 0) holders.grant(Rank{rank}, by);
+        if (by < 0) {
+            EXPECT_TRUE(holders.give_back(Rank{rank}, -by));
+        }
+        counts[rank] += by;
+        if (counts[rank] == 0) counts.erase(rank);
+    }
+    void strike(std::uint32_t rank) {
+        holders.strike(Rank{rank});
+        counts.erase(rank);
+    }
+};
+
+TEST(ownership, many_holders_are_counted_as_few) {
+    for (unsigned seed = 0; seed < 40; ++seed) {
+        std::mt19937 random(seed);
+        const std::uint32_t ranks = seed % 2 == 0 ? 12 : 1000;
+        Counted counted;
+        for (int step = 0; step < 5000; ++step) {
+            const auto rank = static_cast<std::uint32_t>(random() % ranks);
+            // For a while they come, for a while they go.
+            const auto dice = random() % 16 + (step % 1000 < 500 ? 0 : 6);
+            const auto holder = counted.counts.lower_bound(rank);
+            if (dice == 21) {
+                counted.strike(rank);
+            } else if (dice < 12) {
+                counted.change(rank, static_cast<std::int64_t>(1 + random() % 2));
+            } else if (holder != counted.counts.end()) {
+                counted.change(holder->first, -std::max<std::int64_t>(holder->second, 1));
+            }
+            ASSERT_EQ(counted.holders.ranks(), counted.counts.size());
+            ASSERT_EQ(counted.holders.held(), !counted.counts.empty());
+        }
+        for (const auto& [rank, grants] : std::map(counted.counts)) counted.change(rank, -grants);
+        EXPECT_FALSE(counted.holders.held());
+    }
 }
 
 TEST(ownership, what_a_dead_rank_held_is_struck) {
