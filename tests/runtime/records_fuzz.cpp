@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Goal: no bytes from another rank do more than end the job with a sentence. Method: sequences of
-// records of all kinds, each right at first, are given to a whole engine changed, cut, doubled, in
-// another order and from another rank, while the tasks that arrive run. What goes wrong is found by
-// the address and undefined behaviour sanitizers, by check(), by a limit on time and on single
-// allocations, and by the sentence at the end. A run is some sequences on one engine; each has a
-// seed of its own, so what was found is found again:
+// records of all kinds, each right at first, are given to a whole engine changed, cut, doubled and
+// in another order, while the tasks that arrive run. What goes wrong is found by the address and
+// undefined behaviour sanitizers, by check(), by a limit on time and on single allocations, and by
+// the sentence at the end. A run is some sequences on one engine; each has a seed of its own, so
+// what was found is found again:
 //
 //   unit_runtime_fuzz [--seconds N | --sequences N] [--seed N]
 //   unit_runtime_fuzz --run SEED
@@ -29,10 +29,12 @@
 
 #include "runtime/records_cases.hpp"
 
-// One record has 256 MiB at most and these have some KiB: nothing needs much memory at once.
+// One record has 256 MiB at most and these have some KiB: nothing needs much memory at once. What
+// was freed is watched for the length of a run, and where it was, --run with other options tells.
 extern "C" const char* __asan_default_options();
 extern "C" const char* __asan_default_options() {
-    return "max_allocation_size_mb=64:detect_leaks=0:detect_stack_use_after_return=0";
+    return "max_allocation_size_mb=64:detect_leaks=0:detect_stack_use_after_return=0:"
+           "quarantine_size_mb=4:malloc_context_size=1";
 }
 
 namespace mobula::runtime::testing {
@@ -154,7 +156,7 @@ private:
             if (ends_the_process(sent)) continue;
             said_so = said_so || (!sent.bytes.empty() &&
                                   static_cast<wire::Kind>(sent.bytes[0]) == wire::Kind::broken);
-            // Where a rank 0 sends nonsense, the others leave at once.
+            // All from rank 2: where a rank 0 sends nonsense, the others leave at once.
             stage_->engine.give(sent.bytes, LoneEngine::peer);
             ++progress_.records;
             if (below(random_, 2) == 0) stage_->engine.settle();
