@@ -235,7 +235,9 @@ void wait_or_throw(std::span<Cell* const> cells, Deadline deadline) {
 }
 
 void cancel(Cell& cell, bool recursive) {
-    if (Engine::running()) Engine::current().cancel(Object::of(cell), recursive);
+    if (!Engine::running()) return;
+    Engine::current().cancel(Object::of(cell), recursive);
+    Engine::current().wake_for_own_thread();
 }
 
 // ---- streams ----
@@ -253,7 +255,9 @@ CellPtr next_item(Cell& stream, Deadline deadline) {
 CellPtr spawn(Task& constructor, const ActorOptions& options) {
     // The template takes no reference of its own to the constructor's result.
     CellPtr{constructor.result};
-    return Engine::current().actors.spawn(constructor, options);
+    CellPtr actor = Engine::current().actors.spawn(constructor, options);
+    Engine::current().wake_for_own_thread();
+    return actor;
 }
 void call(Cell* actor, Task& method, const CallOptions* options) {
     Engine& engine = Engine::current();
@@ -268,10 +272,12 @@ void call(Cell* actor, Task& method, const CallOptions* options) {
         extra.own_priority = true;
     }
     engine.actors.call(Object::of(*actor), method);
+    engine.wake_for_own_thread();
 }
 void kill(Cell* actor) {
     if (actor == nullptr) throw BadInput("kill: the handle is default-made and names no actor");
     Engine::current().actors.kill(Object::of(*actor));
+    Engine::current().wake_for_own_thread();
 }
 bool actor_died(const Cell& result) noexcept {
     const Object& object = Object::of(result);

@@ -184,6 +184,12 @@ void Engine::submit(Task& task, const TaskOptions* given) {
     }
     if (task.info->stream) streams.open(*task.result);
     if (graph::await_inputs(task, false, exist_events())) place(task);
+    if (frame == nullptr) [[unlikely]]
+        wake_sleeper();
+}
+
+void Engine::wake_for_own_thread() noexcept {
+    if (worker::Team::frame() == nullptr) wake_sleeper();
 }
 
 void Engine::place(Task& task) {
@@ -355,14 +361,6 @@ FailurePtr Engine::cancelled(const Task& task) const {
     failure->function = graph::name_of(task);
     failure->rank = static_cast<std::uint32_t>(index(self()));
     failure->message = failure->function + " was cancelled";
-    return failure;
-}
-
-FailurePtr Engine::promise_cancelled() const {
-    auto failure = std::make_shared<graph::Failure>();
-    failure->kind = graph::FailureKind::cancelled;
-    failure->rank = static_cast<std::uint32_t>(index(self()));
-    failure->message = "the object of a Promise was cancelled";
     return failure;
 }
 

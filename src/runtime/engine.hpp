@@ -80,6 +80,9 @@ public:
     /// Back-pressure, before a task is made: suspends a caller that submits faster than tasks end
     /// or ranks take what they are sent. Throws Cancelled.
     void pace();
+    /// To be called after something was sent for the user's code: a thread of the user's own, which
+    /// no task runs on, does not drive the network, and all others may sleep.
+    void wake_for_own_thread() noexcept;
     /// Takes a call over from the user's code. Frees the task and throws on what can never be.
     void submit(Task& task, const TaskOptions* options);
     /// Its inputs exist: chooses where it runs.

@@ -72,8 +72,10 @@ void drop_promised_place(Cell& cell) noexcept {
 
 void finish_promised(Cell& cell) {
     Object& object = Object::of(cell);
-    settle_output(Engine::current(), object);
+    Engine& engine = Engine::current();
+    settle_output(engine, object);
     graph::complete(object);
+    engine.wake_for_own_thread();
 }
 
 void fail_promised(Cell& cell, const std::exception_ptr& exception) {
@@ -83,14 +85,17 @@ void fail_promised(Cell& cell, const std::exception_ptr& exception) {
     graph::FailurePtr failure = failure_of(engine, exception);
     settle_output(engine, object);
     graph::fail(object, std::move(failure));
+    engine.wake_for_own_thread();
 }
 
 void break_promised(Cell& cell) noexcept {
     // Where the job ends, all that waits is woken by that.
     if (!Engine::running() || Engine::current().team.stopping()) return;
+    Engine& engine = Engine::current();
     Object& object = Object::of(cell);
     if (graph::is_alone(object) || !graph::claim_promised(object)) return;
-    graph::fail(object, broken(Engine::current()));
+    graph::fail(object, broken(engine));
+    engine.wake_for_own_thread();
 }
 
 void check_promise(const Cell* cell) {
@@ -106,3 +111,15 @@ void throw_completed() {
 }
 
 }  // namespace mobula::detail
+
+namespace mobula::runtime {
+
+FailurePtr Engine::promise_cancelled() const {
+    auto failure = std::make_shared<graph::Failure>();
+    failure->kind = graph::FailureKind::cancelled;
+    failure->rank = static_cast<std::uint32_t>(index(self()));
+    failure->message = "the object of a Promise was cancelled";
+    return failure;
+}
+
+}  // namespace mobula::runtime

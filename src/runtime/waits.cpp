@@ -73,6 +73,8 @@ void Waits::sleep(Gathering& gathering, std::span<detail::Cell* const> objects,
     const Task* const task = entry.frame != nullptr ? entry.frame->task : nullptr;
     const bool lends = task != nullptr && task->extra != nullptr && task->extra->holds;
     const bool method = task != nullptr && task->instance != nullptr && !lends;
+    // What it has asked other ranks for may still wait to be sent.
+    if (entry.frame == nullptr) engine_.wake_sleeper();
     if (lends) engine_.resources.lend(*task->extra);
     if (method) engine_.actors.method_waits(*task);
     gathering.sleep(deadline);

@@ -259,6 +259,26 @@ void threads(unsigned rank) {
     check_equal(values + cancels, rounds, "rounds");
 }
 
+/// What a thread of the program's own sends goes out at once, also where all others sleep.
+void threads_are_prompt(unsigned rank) {
+    for (int i = 0; i < 20; ++i) {
+        Promise<int> promise;
+        Promise<void> never;
+        const Ref<int> next = remote<one_more>(on(rank), promise.ref());
+        const Ref<void> dropped = never.ref();
+        std::thread thread([&, lost = std::move(never)] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));  // until they sleep
+            const auto gate = gate_on(rank);
+            const Ref<int> other = get(gate.call<&Gate::ref>());
+            static_cast<void>(gate.call<&Gate::open>(get(remote<one_more>(on(rank), 1))));
+            promise.set_value(get(other));
+        });
+        check_equal(get(next), 3, "what a thread has set off");
+        thread.join();
+        thrown<BrokenPromise>([&] { get(dropped); }, "what went with the thread");
+    }
+}
+
 /// A thread that waits for what another thread completes.
 void a_thread_waits() {
     Promise<int> question, answer;
@@ -293,6 +313,7 @@ void left_behind(unsigned rank) {
 }
 
 int driver(Job& job) {
+    const auto begin = std::chrono::steady_clock::now();
     once();
     not_by_what_throws();
     a_thread_waits();
@@ -303,9 +324,13 @@ int driver(Job& job) {
         broken(rank);
         cancelling(rank);
         threads(rank);
+        threads_are_prompt(rank);
         streamed(rank);
         check_equal(get(remote<nothing_before>(on(rank))), 1, "a task after all of that");
     }
+    // The first beat of this job comes after half a minute.
+    check(std::chrono::steady_clock::now() - begin < std::chrono::seconds(15),
+          "what a thread has sent went out with a beat only");
     for (unsigned rank = 0; rank < job.ranks; ++rank) left_behind(rank);
     return 0;
 }
