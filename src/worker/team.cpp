@@ -17,6 +17,9 @@ thread_local Worker* this_worker = nullptr;
 /// them.
 constexpr std::chrono::microseconds watch_period{500};
 constexpr std::chrono::microseconds watch_period_crowded{5000};
+/// A thread that sleeps on the network while all workers are busy hears what comes, but not what a
+/// busy worker has to send, for which it looks as often as this.
+constexpr int periods_between_sends = 4;
 /// So many naps with an idle worker, and the communication thread stops watching.
 constexpr int calm_naps = 20;
 
@@ -323,17 +326,18 @@ void Team::communicate() {
         if (polled != polled_.load(std::memory_order_relaxed)) continue;
         // The worker at the network may have got work while others sleep apart from it: one of
         // those takes its place. When there is none, this thread does.
-        if (!wake_parked()) serve_network();
+        if (!wake_parked()) serve_network(period);
     }
     static_cast<void>(do_duties());
 }
 
 /// All workers are busy: this thread drives the network until one of them is idle again.
-void Team::serve_network() {
+void Team::serve_network(std::chrono::microseconds period) {
     if (network_taken_.exchange(true)) return;
+    const auto look = periods_between_sends * period;
     while (idle_.load() == 0 && !stopping()) {
         const Time duty = do_duties();
-        if (!delegate_.poll()) delegate_.sleep(duty);
+        if (!delegate_.poll()) delegate_.sleep(std::min<Time>(duty, Clock::now() + look));
     }
     network_taken_.store(false);
     // An idle worker may sleep apart from the network because it was taken: one of them shall

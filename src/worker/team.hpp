@@ -190,7 +190,7 @@ private:
     /// Whether an idle worker polls the network or sleeps at it.
     [[nodiscard]] bool network_attended() const noexcept { return idle_.load() > parked_.load(); }
     [[nodiscard]] Time do_duties();
-    void serve_network();
+    void serve_network(std::chrono::microseconds period);
 
     Settings settings_;
     Delegate& delegate_;
