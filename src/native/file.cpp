@@ -54,4 +54,11 @@ std::string replace_file(const std::string& path, std::string_view text) {
     return why;
 }
 
+bool lacks_descriptors() noexcept {
+    const int one = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (one < 0) return errno == EMFILE;
+    ::close(one);
+    return false;
+}
+
 }  // namespace mobula::native

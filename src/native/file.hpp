@@ -16,4 +16,7 @@ namespace mobula::native {
 /// string. *Reentrant*; one thread per path.
 [[nodiscard]] std::string replace_file(const std::string& path, std::string_view text);
 
+/// Whether this process can open nothing more: it has as many files as it may. *Thread-safe*.
+[[nodiscard]] bool lacks_descriptors() noexcept;
+
 }  // namespace mobula::native

@@ -15,7 +15,10 @@ namespace mobula::native {
 Mapping::Mapping(const Fd& file, std::size_t bytes, bool writable) : bytes_(bytes) {
     void* base = ::mmap(nullptr, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ,
                         MAP_SHARED | MAP_NORESERVE, file.get(), 0);
-    if (base == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap");
+    if (base == MAP_FAILED) {
+        throw std::system_error(errno, std::generic_category(),
+                                "mapping " + std::to_string(bytes) + " bytes");
+    }
     base_ = static_cast<std::byte*>(base);
 }
 

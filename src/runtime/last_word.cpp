@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/last_word.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -57,6 +58,7 @@ LastWord::LastWord(Engine& engine)
       folder_(engine.options.status_file),
       process_(getpid()),
       place_(place_of(engine.self())),
+      spare_(::open("/dev/null", O_RDONLY | O_CLOEXEC)),
       lost_(engine.network.ranks()) {
     static const int registered = on_exit(&at_exit, nullptr);
     static_cast<void>(registered);
@@ -82,6 +84,7 @@ void LastWord::begin(Cause cause) noexcept {
         const std::lock_guard guard(mutex_);
         if (closed_ || begun_.exchange(true)) return;
         cause_ = std::move(cause);
+        spare_ = native::Fd();  // for the files that are written now
     }
     engine_.network.transport().stop_beating();
     pass_on();
@@ -99,6 +102,11 @@ void LastWord::lose(Rank rank, std::string_view how) noexcept {
     {
         const std::lock_guard guard(mutex_);
         lost_[index(rank)] = true;
+    }
+    if (!begun() && native::lacks_descriptors()) {
+        // It is this rank that cannot talk to the other one, and that one is not asked to say it.
+        return begin({place_ + " cannot talk to rank " + std::to_string(index(rank)) + " (" +
+                      std::string(how) + "): too many open files (ulimit -n); the job ends"});
     }
     if (!begun()) return begin({std::string(how), 1, rank});
     if (rank == asked) pass_on();

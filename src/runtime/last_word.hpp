@@ -12,6 +12,7 @@
 
 #include "base/fatal_signals.hpp"
 #include "base/ids.hpp"
+#include "native/fd.hpp"
 #include "runtime/run_folder.hpp"
 #include "wire/messages.hpp"
 
@@ -72,6 +73,7 @@ private:
     const RunFolder folder_;
     const pid_t process_;
     const std::string place_;  ///< of this rank, "rank 1 on node n3"
+    native::Fd spare_;         ///< kept for the last word, which may be that there are none left
     std::atomic<bool> begun_{false};
     std::mutex mutex_;  ///< of what follows
     Cause cause_;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/check.hpp"
+#include "native/file.hpp"
 
 namespace mobula::transport {
 
@@ -310,7 +311,8 @@ void UcxTransportImpl::bury(Rank peer, const std::string& reason, bool reachable
     if (Inbound* const inbound = inbound_.find(peer)) inbound->early.clear();
     losses_.push_back({peer, reason});
     news_ = true;
-    tell_of(ControlKind::death, peer, reason);
+    // Where it is this rank that can open no connection, the peer is well.
+    if (reachable || !native::lacks_descriptors()) tell_of(ControlKind::death, peer, reason);
     // It may only be slow or stopped; when it comes back this tells it to go. One that was never
     // spoken to is told when it speaks.
     if (reachable && was_connected) fence(peer);

@@ -85,6 +85,21 @@ void fill_memory() {
     while (blocks.size() < 2000) blocks.emplace_back(1'000'000, 'x');
 }
 
+std::string long_word() { return std::string(5000, 'x'); }
+
+/// Leaves no file to open, and talks to the others until UCX needs one.
+void open_all_files() {
+    while (dup(STDERR_FILENO) >= 0) {
+    }
+    for (;;) {
+        std::vector<Ref<std::string>> words;
+        for (unsigned i = 0; i < 100; ++i) {
+            words.push_back(remote<long_word>({.placement = Placement::on_rank(i % ranks())}));
+        }
+        get(words);
+    }
+}
+
 /// Brings bytes from rank 1 without end, several transfers at a time.
 int bring_for_ever() {
     const TaskOptions there{.placement = Placement::on_rank(1)};
@@ -105,6 +120,7 @@ int die(std::string how) {
     if (how == "kill") std::raise(SIGKILL);
     if (how == "pipe") write_in_vain();
     if (how == "memory") fill_memory();
+    if (how == "files") open_all_files();
     if (how == "thread") std::thread([] { throw std::runtime_error("nobody catches it"); }).join();
     return 0;
 }

@@ -132,6 +132,18 @@ def small_shm(_):
     return done.stderr.strip()
 
 
+def no_address_space(_):
+    """Of all ranks that have too little one says so."""
+    words = ['sh', '-c', 'ulimit -v 1000000 && exec "$@"', '-',
+             RUN, '--no-build', '-n', str(RANKS), PROGRAM, 'leave']
+    done = subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT,
+                          timeout=patience(START_SECONDS), check=False)
+    assert done.returncode == 1, f'it ended with {done.returncode}: {done.stderr}'
+    assert re.fullmatch(rf'mobula: rank \d+ on node {NODE} cannot run: mapping \d+ bytes: '
+                        r'Cannot allocate memory\n', done.stderr), done.stderr
+    return done.stderr.strip()
+
+
 def kill_one(number):
     mark = f'{os.getpid()}.{number}'
     moment = 0.02 + 0.4 * number / max(KILLS - 1, 1)
@@ -207,7 +219,8 @@ def death_in_work(how):
     child = start(mark, *(['stay'] if how == 'several' else ['die', how]))
     rank, ending = LAST, {'kill': r'died: signal 9 \(Killed\)', '_exit': 'ended with exit code 7',
                           'pipe': r'died: signal 13 \(Broken pipe\) in die\(\.\.\.\)',
-                          'several': r'died: signal 9 \(Killed\)'}[how]
+                          'several': r'died: signal 9 \(Killed\)',
+                          'files': r'cannot talk to rank \d \(.*\): too many open files'}[how]
     try:
         if how == 'several':
             pids = ready_ranks(child)
@@ -216,7 +229,7 @@ def death_in_work(how):
                 os.kill(pids[rank], signal.SIGKILL)
             # The kernel may end them in any order.
             rank = f'({"|".join(map(str, victims))})'
-        elif how != 'pipe':  # which a handler tells, on the rank itself
+        elif how not in ('pipe', 'files'):  # which the rank itself tells
             ending += r'; it had .*\(\.\.\.\) and \d+ more to run'
         return end_of(child, mark, START_SECONDS + END_SECONDS, rank, ending)
     finally:
@@ -227,6 +240,7 @@ def death_in_work(how):
 def main():
     kinds = {'small_shm': small_shm, 'work.kill': death_in_work, 'work._exit': death_in_work,
              'work.several': death_in_work, 'work.pipe': death_in_work,
+             'work.files': death_in_work, 'no_memory': no_address_space,
              'work.memory': out_of_memory}
     tests = [(kinds.get(way, end_before_run), way.removeprefix('work.')) for way in sys.argv[5:]]
     tests += [(kill_one, number) for number in range(KILLS)]
