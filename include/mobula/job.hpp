@@ -42,7 +42,8 @@ struct Statistics {
 /// second call is refused with a sentence and 2, one inside of a job throws BadInput.
 int run(int argc, char** argv, int (*driver)(Job&));
 
-/// The calling rank, 0 .. ranks()-1; rank 0 runs the driver.
+/// The calling rank, 0 .. ranks()-1; rank 0 runs the driver. After mobula::run this and the other
+/// numbers of ranks, nodes and workers stay as they were; before it there is one rank.
 [[nodiscard]] inline unsigned rank() noexcept { return detail::surroundings().rank; }
 [[nodiscard]] inline unsigned ranks() noexcept { return detail::surroundings().ranks; }
 /// The node of the calling rank, 0 .. nodes()-1; ranks of one node share memory.

@@ -91,6 +91,7 @@ int Engine::run(const std::function<DriverEnd()>& driver) {
     fatal::uninstall();
     unwatch_signals();
     drain();
+    detail::keep_surroundings();
     return code_;
 }
 

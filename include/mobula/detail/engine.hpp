@@ -196,6 +196,8 @@ struct Surroundings {
     unsigned rank, ranks, node, nodes, worker, workers;
 };
 [[nodiscard]] Surroundings surroundings() noexcept;
+/// Of the job that ends, for what main() does after it.
+void keep_surroundings() noexcept;
 [[nodiscard]] std::vector<unsigned> task_gpus();
 [[nodiscard]] bool task_cancelled() noexcept;
 /// Gives the worker to others that are ready; throws Cancelled when this task was cancelled.
