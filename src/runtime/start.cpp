@@ -2,7 +2,10 @@
 
 /// From main() to the engine and back.
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <exception>
@@ -19,6 +22,7 @@
 #include "graph/failure.hpp"
 #include "native/devices.hpp"
 #include "native/file.hpp"
+#include "native/launcher.hpp"
 #include "runtime/engine.hpp"
 #include "runtime/introduce.hpp"
 #include "runtime/run_folder.hpp"
@@ -107,6 +111,13 @@ runtime::DriverEnd call_driver(int (*driver)(Job&), Job& job) {
         const std::string reason = "the driver ended by an exception: " + graph::text_of(exception);
         return {failed, reason, "mobula: " + reason};
     }
+}
+
+/// Of this rank, before the ranks have met too.
+std::string place() {
+    std::array<char, 256> node{};
+    gethostname(node.data(), node.size() - 1);
+    return "rank " + std::to_string(native::launched_rank()) + " on node " + node.data();
 }
 
 int run_engine(Options& options, int argc, char** argv, int (*driver)(Job&)) {
@@ -214,8 +225,10 @@ int run(int argc, char** argv, int (*driver)(Job&)) {
     } catch (const std::exception& error) {
         // What MPI says of a rank that died while the ranks met names nobody; slurm/run does.
         if (runtime::RunFolder(status_file).somebody_ended_early()) return failed;
-        std::fprintf(stderr, "mobula: %s\n", error.what());
-        runtime::write_status(status_file, failed, error.what());
+        if (!runtime::RunFolder(status_file).take_word()) return failed;  // another rank says it
+        const std::string sentence = place() + " cannot run: " + error.what();
+        std::fprintf(stderr, "mobula: %s\n", sentence.c_str());
+        runtime::write_status(status_file, failed, sentence);
         return failed;
     }
 }
