@@ -112,6 +112,8 @@ make_scratch() {
     export MOBULA_STATUS_FILE=$scratch/status
     # By this the engine knows that its own files are wanted here: see RunFolder.
     echo "$ranks" >"$scratch/ranks"
+    # Given up for the last words of the run, where the program has filled the rest.
+    head -c 65536 /dev/zero >"$scratch/reserve"
     [[ ${launch[0]} == mpirun ]] || return 0
     # mpirun and killed ranks leave files behind; there they are found. The folder is one of each
     # node, because Open MPI maps files of it into memory: node_agent makes it on the others.

@@ -32,6 +32,7 @@ RunFolder::RunFolder(const std::string& status_file) {
     word_ = path + "/said";
     status_ = status_file;
     part_ = status_file + ".last";
+    reserve_ = path + "/reserve";
 }
 
 void RunFolder::note_met() const noexcept {
@@ -80,7 +81,13 @@ bool RunFolder::take_word() const noexcept {
     return true;
 }
 
+void RunFolder::make_room() const noexcept {
+    if (!exists()) return;
+    [[maybe_unused]] const int done = ::truncate(reserve_.c_str(), 0);
+}
+
 void RunFolder::write_status(int code, std::string_view reason) const noexcept {
+    make_room();
     const int fd = ::open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) return;
     FixedText text;

@@ -44,6 +44,9 @@ public:
     /// Whether the caller shall say why the job ends: true for the first of all ranks that asks,
     /// and always where there is no folder. Async-signal-safe.
     [[nodiscard]] bool take_word() const noexcept;
+    /// Gives up what slurm/run has kept for the last words of a run that has filled the file
+    /// system. Async-signal-safe.
+    void make_room() const noexcept;
     /// As runtime::write_status, in this folder. Async-signal-safe.
     void write_status(int code, std::string_view reason) const noexcept;
 
@@ -51,7 +54,8 @@ private:
     [[nodiscard]] std::optional<End> read_end(const std::string& name) const;
 
     std::string path_;
-    std::string word_;           ///< the file of the rank that has the word
+    std::string word_;  ///< the file of the rank that has the word
+    std::string reserve_;
     std::string status_, part_;  ///< the status file, and where it is written
 };
 

@@ -22,6 +22,7 @@ void write_status(const std::string& file, int code, const std::string& reason) 
     if (file.empty()) return;
     std::string text = "exit " + std::to_string(exit_status(code)) + "\n";
     if (!reason.empty()) text += "reason " + reason + "\n";
+    RunFolder(file).make_room();
     const std::string why = native::replace_file(file, text);
     if (!why.empty()) std::fprintf(stderr, "mobula: the status file: %s\n", why.c_str());
 }

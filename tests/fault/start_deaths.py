@@ -144,6 +144,26 @@ def no_address_space(_):
     return done.stderr.strip()
 
 
+def full_shm(_):
+    """A program has filled what the run's folder is in, and its end is told all the same."""
+    small = 'mount -t tmpfs -o size=100m tmpfs /dev/shm && exec "$@"'
+    mount = ['unshare', '-m', 'sh', '-c', small, '-']
+    if subprocess.run([*mount, 'true'], capture_output=True, check=False).returncode != 0:
+        raise Skipped('no namespaces')
+    for end, code, sentence in (('return', 7, ''), ('segv', 1, r'died: signal 11 \(.*\) in die'),
+                                ('kill', 1, r'died: signal 9 \(Killed\)')):
+        done = subprocess.run([*mount, RUN, '--no-build', '-n', '2', PROGRAM, 'fill', end],
+                              capture_output=True, text=True, check=False,
+                              env={**ENVIRONMENT, 'UCX_HANDLE_ERRORS': 'none',
+                                   'OMPI_MCA_opal_signal': ''},
+                              timeout=patience(START_SECONDS + END_SECONDS))
+        said = done.stderr.splitlines()
+        assert done.returncode == code, f'{end} ended with {done.returncode}: {said}'
+        assert len(said) == (1 if sentence else 0), f'{end} said {said}'
+        assert re.search(sentence, done.stderr), f'{end} said {said}'
+    return 'one sentence or none'
+
+
 def kill_one(number):
     mark = f'{os.getpid()}.{number}'
     moment = 0.02 + 0.4 * number / max(KILLS - 1, 1)
@@ -238,7 +258,8 @@ def death_in_work(how):
 
 
 def main():
-    kinds = {'small_shm': small_shm, 'work.kill': death_in_work, 'work._exit': death_in_work,
+    kinds = {'small_shm': small_shm, 'full_shm': full_shm,
+             'work.kill': death_in_work, 'work._exit': death_in_work,
              'work.several': death_in_work, 'work.pipe': death_in_work,
              'work.files': death_in_work, 'no_memory': no_address_space,
              'work.memory': out_of_memory}
