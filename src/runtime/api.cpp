@@ -193,6 +193,12 @@ void* input_value(const Input& input, const TypeInfo& type) {
     return read_value(Object::of(*input.cell), type, input.task);
 }
 
+const void* ready_value(const Cell& cell, const TypeInfo& type) noexcept {
+    const Object& object = Object::of(cell);
+    const bool here = graph::state_of(object) == graph::State::ready && object.type == &type;
+    return here ? object.content.value : nullptr;
+}
+
 void note_moved_out(Cell& cell) {
     if (Object::of(cell).moved_out.exchange(true)) throw Error(graph::moved_out_words);
 }

@@ -45,7 +45,8 @@ std::multimap<std::string, Case> all_cases() {
         all.emplace(name, Case{.kind = kind, .make = std::move(make)});
     };
     row("task_plain", Kind::task, [](S s) { return s.task<add>(1, 2); });
-    row("task_reference", Kind::task, [](S s) { return s.task<add>(put(1), 2); });
+    row("task_reference", Kind::task,
+        [](S s) { return s.task<repeat>(put(std::string("text")), 2); });
     row("task_blocks", Kind::task, [](S s) { return s.task<size_of>(Array<char>({70'000})); });
     row("task_stream_block", Kind::task,
         [](S s) { return s.task<repeat>(std::string(50'000, 'x'), 2); });

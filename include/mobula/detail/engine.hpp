@@ -58,7 +58,8 @@ struct FunctionInfo {
     /// code throws. `self` is the actor, or null.
     void (*run)(Task& task, void* arguments, void* self);
     void (*visit)(void* arguments, InputVisitor visitor, void* context);
-    /// Encodes the arguments; an object argument as its reference.
+    /// Encodes the arguments; an object argument as its reference, or as its value where that is
+    /// there, plain and small.
     void (*encode)(const void* arguments, Writer& writer);
     /// Constructs the arguments at `place`: objects are bound, values left out. Runs no code of the
     /// user's, so it may be called while the network is driven. Returns whether a value was left
@@ -121,6 +122,9 @@ void unbind_input(Input& input) noexcept;
 [[nodiscard]] void* cell_value(Cell& cell, const TypeInfo& type);
 /// The same of an argument of a task that runs.
 [[nodiscard]] void* input_value(const Input& input, const TypeInfo& type);
+/// The object's value if it lies here already, as a value of that type; else null. It stays as long
+/// as the object.
+[[nodiscard]] const void* ready_value(const Cell& cell, const TypeInfo& type) noexcept;
 /// To be called before the value of a type that cannot be copied is moved out; throws Error the
 /// second time.
 void note_moved_out(Cell& cell);

@@ -20,6 +20,9 @@ namespace mobula::detail {
 /// The demangled, shortened name of a call for people.
 std::string readable_name(const char* mangled);
 
+/// Larger values stay where they are until the task's rank asks for them.
+inline constexpr std::size_t known_bytes_max = 1024;
+
 /// One argument in its task: a value, or an object that will be there when the task runs.
 template <class P>
 class Parameter {
@@ -52,14 +55,29 @@ public:
         }
     }
 
-    /// What the constructor reads.
-    void encode_head(Writer& writer) const {
-        writer.raw(static_cast<std::uint8_t>(input_.cell != nullptr));
-        if (input_.cell != nullptr) writer.reference(CellPtr::share(*input_.cell));
+    /// The value of an object that travels as a value would: it is there, plain and small, and the
+    /// function cannot see the difference. Null for all others.
+    [[nodiscard]] const D* known_value() const noexcept {
+        if constexpr (Plain<D> && sizeof(D) <= known_bytes_max) {
+            if (input_.cell == nullptr) return nullptr;
+            return static_cast<const D*>(ready_value(*input_.cell, type_info<D>));
+        } else {
+            return nullptr;
+        }
+    }
+    /// What the constructor reads. `known` is what known_value() said.
+    void encode_head(Writer& writer, const D* known) const {
+        const bool by_reference = input_.cell != nullptr && known == nullptr;
+        writer.raw(static_cast<std::uint8_t>(by_reference));
+        if (by_reference) writer.reference(CellPtr::share(*input_.cell));
     }
     /// What fill() reads.
-    void encode_value(Writer& writer) const {
-        if (input_.cell == nullptr) detail::encode(writer, value_);
+    void encode_value(Writer& writer, const D* known) const {
+        if (known != nullptr) {
+            detail::encode(writer, *known);
+        } else if (input_.cell == nullptr) {
+            detail::encode(writer, value_);
+        }
     }
     [[nodiscard]] bool left_out() const noexcept {
         return input_.cell == nullptr && input_.needs_value;
@@ -238,10 +256,16 @@ struct Erased {
             [&](auto&... each) { (each.visit(visitor, context), ...); });
     }
     static void encode(const void* place, Writer& writer) {
-        // Heads first, so that objects can be bound before any value is decoded.
+        // Heads first, so that objects can be bound before any value is decoded. Each object is
+        // looked at once: it may become ready between its head and its value.
         static_cast<const Arguments*>(place)->apply([&](const auto&... each) {
-            (each.encode_head(writer), ...);
-            (each.encode_value(writer), ...);
+            const std::tuple known{each.known_value()...};
+            std::apply(
+                [&](const auto*... value) {
+                    (each.encode_head(writer, value), ...);
+                    (each.encode_value(writer, value), ...);
+                },
+                known);
         });
     }
     static bool open(Reader& reader, void* place) {

@@ -142,12 +142,13 @@ public:
         }
     }
 
-    void encode_head(Writer& writer) const {
+    [[nodiscard]] const D* known_value() const noexcept { return nullptr; }
+    void encode_head(Writer& writer, const D* = nullptr) const {
         writer.raw(form());
         if (input_.cell != nullptr) writer.reference(CellPtr::share(*input_.cell));
         if (input_.many) many_->encode(writer);
     }
-    void encode_value(Writer& writer) const {
+    void encode_value(Writer& writer, const D* = nullptr) const {
         if (form() == ArgumentForm::value) detail::encode(writer, value_);
     }
     [[nodiscard]] bool left_out() const noexcept {
