@@ -67,7 +67,8 @@ Dispatcher::Dispatcher(Engine& engine, Network& network, scheduler::Loads::Worke
 
 // ---- the table of sent tasks ----
 
-scheduler::Loads::Bound Dispatcher::bound_of(const Task& task) noexcept {
+/// In place, since each task on its way asks twice.
+[[gnu::always_inline]] static inline scheduler::Loads::Bound how_bound(const Task& task) noexcept {
     if (task.near) return scheduler::Loads::Bound::near;
     const graph::TaskExtra* const extra = task.extra;
     const bool bound = task.bound || task.placed ||
@@ -75,6 +76,8 @@ scheduler::Loads::Bound Dispatcher::bound_of(const Task& task) noexcept {
                                                                    Placement::Kind::automatic));
     return bound ? scheduler::Loads::Bound::yes : scheduler::Loads::Bound::no;
 }
+
+scheduler::Loads::Bound Dispatcher::bound_of(const Task& task) noexcept { return how_bound(task); }
 
 /// The task is about to go to the rank `where`.
 void Dispatcher::enter(Task& task) {
@@ -90,7 +93,7 @@ void Dispatcher::enter(Task& task) {
     task.key = {number, ++slots_[number].generation};
     tasks_sent_.add(1);
     if (task.actor != nullptr) return;
-    const scheduler::Loads::Bound bound = bound_of(task);
+    const scheduler::Loads::Bound bound = how_bound(task);
     loads_.sent(task.where, bound);
     if (!brisk_ && bound != scheduler::Loads::Bound::yes) watch();
 }
@@ -105,7 +108,7 @@ void Dispatcher::free_slot(TaskKey key) {
 void Dispatcher::forget(const Task& task) {
     std::lock_guard guard(lock_);
     free_slot(task.key);
-    if (task.actor == nullptr) loads_.returned(task.where, bound_of(task));
+    if (task.actor == nullptr) loads_.returned(task.where, how_bound(task));
 }
 
 Task* Dispatcher::lookup(TaskKey key, Rank where) const {
@@ -134,8 +137,8 @@ Dispatcher::Back Dispatcher::take_back(const wire::ResultHead& head, Rank from) 
     free_slot(head.key);
     if (task->actor != nullptr) return {task, true, false};
     const bool more = head.form == ResultForm::failed
-                          ? loads_.failed(from, bound_of(*task))
-                          : loads_.done(from, head.run_ns, bound_of(*task));
+                          ? loads_.failed(from, how_bound(*task))
+                          : loads_.done(from, head.run_ns, how_bound(*task));
     return {task, true, more};
 }
 

@@ -152,7 +152,17 @@ void Outbox::close(Rank to) noexcept {
     lane.closed = true;
     destroy_all(std::exchange(lane.full_first, nullptr));
     destroy_all(std::exchange(lane.open, nullptr));
-    set_waiting(lane, lane.waiting_bytes.load(std::memory_order_relaxed), 0);
+    lane.waiting_bytes.store(0, std::memory_order_relaxed);
+    note_backlog(lane, false);
+}
+
+void Outbox::note_backlog(Lane& lane, bool backlogged) noexcept {
+    if (std::exchange(lane.backlogged, backlogged) == backlogged) return;
+    if (backlogged) {
+        backlogged_.fetch_add(1, std::memory_order_relaxed);
+    } else {
+        backlogged_.fetch_sub(1, std::memory_order_relaxed);
+    }
 }
 
 }  // namespace mobula::transport

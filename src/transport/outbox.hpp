@@ -137,6 +137,7 @@ private:
         Spinlock lock;
         bool listed = false;  ///< in the list of dirty lanes, or held back until resume()
         bool closed = false;
+        bool backlogged = false;  ///< and counted as such
         Rank to{};
         Batch* open = nullptr;        ///< the batch that records go into
         Batch* full_first = nullptr;  ///< batches in the order in which they became full
@@ -186,18 +187,12 @@ private:
     /// The lane's lock is held.
     void count(Lane& lane, std::ptrdiff_t bytes) noexcept {
         const auto before = lane.waiting_bytes.load(std::memory_order_relaxed);
-        set_waiting(lane, before, before + static_cast<std::size_t>(bytes));
-    }
-    void set_waiting(Lane& lane, std::size_t before, std::size_t after) noexcept {
+        const std::size_t after = before + static_cast<std::size_t>(bytes);
         lane.waiting_bytes.store(after, std::memory_order_relaxed);
-        if ((before > backlog_bytes_) == (after > backlog_bytes_)) [[likely]]
-            return;
-        if (after > backlog_bytes_) {
-            backlogged_.fetch_add(1, std::memory_order_relaxed);
-        } else {
-            backlogged_.fetch_sub(1, std::memory_order_relaxed);
-        }
+        if (after > backlog_bytes_ || lane.backlogged) [[unlikely]]
+            note_backlog(lane, after > backlog_bytes_);
     }
+    void note_backlog(Lane& lane, bool backlogged) noexcept;
 
     static constexpr std::uint32_t copied_bytes_max = 256;
 
