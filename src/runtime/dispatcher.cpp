@@ -98,7 +98,7 @@ void Dispatcher::enter(Task& task) {
     if (!brisk_ && bound != scheduler::Loads::Bound::yes) watch();
 }
 
-void Dispatcher::free_slot(TaskKey key) {
+[[gnu::always_inline]] inline void Dispatcher::free_slot(TaskKey key) {
     slots_[key.slot].task = nullptr;
     slots_[key.slot].next_free = free_slot_;
     free_slot_ = key.slot;
@@ -111,7 +111,7 @@ void Dispatcher::forget(const Task& task) {
     if (task.actor == nullptr) loads_.returned(task.where, how_bound(task));
 }
 
-Task* Dispatcher::lookup(TaskKey key, Rank where) const {
+[[gnu::always_inline]] inline Task* Dispatcher::lookup(TaskKey key, Rank where) const {
     if (key.slot >= slots_.size() || slots_[key.slot].generation != key.generation) return nullptr;
     Task* const task = slots_[key.slot].task;
     // One that the clerk has is in the table and has not gone yet.
