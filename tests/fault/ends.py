@@ -289,10 +289,11 @@ def stop(job, ranks):
 
 
 def interrupt(job, ranks):
-    """Ctrl-C."""
+    """Ctrl-C, which mpirun tells its ranks by SIGTERM."""
     job.wait_until_ready()
     job.mpirun.send_signal(signal.SIGINT)
     job.wait_until_gone(END_SECONDS)
+    job.check_status(143, 'the job was ended by signal 15')
 
 
 def terminate(job, ranks):
@@ -300,6 +301,7 @@ def terminate(job, ranks):
     job.wait_until_ready()
     job.mpirun.send_signal(signal.SIGTERM)
     job.wait_until_gone(END_SECONDS)
+    job.check_status(143, 'the job was ended by signal 15')
 
 
 def throw(job, ranks):
