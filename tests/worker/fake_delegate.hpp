@@ -113,6 +113,16 @@ inline void expect_soon(std::counting_semaphore<>& done, const char* what) {
     std::abort();
 }
 
+/// Stacks are small, since a team has many.
+inline Settings team_settings(unsigned workers,
+                              std::chrono::microseconds spin = std::chrono::microseconds(0)) {
+    Settings given;
+    given.workers = workers;
+    given.spin = spin;
+    given.stack_bytes = std::size_t{128} << 10U;
+    return given;
+}
+
 /// A team that runs on a thread of its own until the end of the scope.
 class RunningTeam {
 public:

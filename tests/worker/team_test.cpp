@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Goal: a team runs every task once, loses no wake-up, always has somebody at the network, uses no
-// CPU while idle, and ends with all that was suspended. Method: a real team over a fake rank whose
-// network is a list of functions; threads push, wake and send; every wait has a deadline.
+// Goal: a team runs every task once, loses no wake-up, always has a thread at the network, and uses
+// no CPU while idle. Method: a real team over a fake rank whose network is a list of functions;
+// threads push, wake and send; every wait has a deadline.
 
 #include "worker/team.hpp"
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <atomic>
-#include <functional>
-#include <random>
-#include <stdexcept>
-#include <string>
 #include <vector>
-
-#include <mobula/error.hpp>
 
 #include "worker/fake_delegate.hpp"
 
@@ -26,17 +19,9 @@ namespace {
 using namespace std::chrono_literals;
 using Semaphore = std::counting_semaphore<>;
 
-Settings settings(unsigned workers, std::chrono::microseconds spin = 0us) {
-    Settings given;
-    given.workers = workers;
-    given.spin = spin;
-    given.stack_bytes = std::size_t{128} << 10U;
-    return given;
-}
-
 TEST(team, runs_each_task_once_whoever_pushes_it) {
     for (const unsigned workers : {1U, 2U, 4U}) {
-        RunningTeam running(settings(workers));
+        RunningTeam running(team_settings(workers));
         constexpr std::size_t threads = 3, each = 2000;
         std::vector<std::atomic<int>> runs(threads * each * 2);
         Semaphore done{0};
@@ -67,7 +52,7 @@ TEST(team, runs_each_task_once_whoever_pushes_it) {
 TEST(team, loses_no_wake_up) {
     for (const unsigned workers : {1U, 2U, 3U}) {
         for (const auto spin : {0us, 5us}) {
-            RunningTeam running(settings(workers, spin));
+            RunningTeam running(team_settings(workers, spin));
             Semaphore done{0};
             // One at a time, so that the workers go to sleep in between.
             for (int i = 0; i < 2000; ++i) {
@@ -82,7 +67,7 @@ TEST(team, loses_no_wake_up) {
 
 TEST(team, takes_what_a_busy_worker_does_not_get_to) {
     // So long a spin that nobody sleeps: who polls must see the others' tasks all the same.
-    RunningTeam running(settings(3, 1h));
+    RunningTeam running(team_settings(3, 1h));
     for (const int tasks : {1, 2, 5}) {
         Semaphore begun{0}, over{0};
         running.team.push(make_job([&] {
@@ -97,7 +82,7 @@ TEST(team, takes_what_a_busy_worker_does_not_get_to) {
 }
 
 TEST(team, hears_the_network_while_it_is_idle) {
-    RunningTeam running(settings(2));
+    RunningTeam running(team_settings(2));
     Semaphore done{0};
     for (int i = 0; i < 1000; ++i) {
         running.delegate.arrive([&] { done.release(); });
@@ -108,7 +93,7 @@ TEST(team, hears_the_network_while_it_is_idle) {
 TEST(team, hears_the_network_while_some_or_all_workers_are_busy) {
     for (const unsigned workers : {1U, 2U, 3U}) {
         for (unsigned busy = 1; busy <= workers; ++busy) {
-            RunningTeam running(settings(workers));
+            RunningTeam running(team_settings(workers));
             for (int round = 0; round < 20; ++round) {
                 // The worker that slept at the network may be one of those that get busy.
                 Semaphore begun{0}, end{0}, ended{0}, heard{0};
@@ -144,7 +129,7 @@ std::uint64_t wait_for_ticks(const FakeDelegate& delegate, std::uint64_t more) {
 }
 
 Settings ticking_often(unsigned workers) {
-    Settings given = settings(workers);
+    Settings given = team_settings(workers);
     given.tick = 20ms;
     return given;
 }
@@ -277,194 +262,9 @@ TEST(team, a_worker_with_short_tasks_seldom_nudges_the_communication_thread) {
     EXPECT_LE(slept, 4 * took.count()) << rounds * tasks << " tasks in " << took.count() << " ms";
 }
 
-/// A wait of a fiber that other threads end.
-struct Nap {
-    explicit Nap(Team& team) : sleeper(team.sleeper(thread)) {}
-    std::binary_semaphore thread{0};
-    Sleeper sleeper;
-};
-
-TEST(team, suspends_and_resumes_from_other_threads) {
-    for (const unsigned workers : {1U, 3U}) {
-        RunningTeam running(settings(workers));
-        constexpr int tasks = 200, naps = 20;
-        std::mutex mutex;
-        std::vector<Sleeper> sleeping;
-        Semaphore any{0}, done{0};
-        std::atomic<bool> over{false};
-        const auto waker = [&](unsigned seed) {
-            std::mt19937 random(seed);
-            while (!over.load()) {
-                if (!any.try_acquire_for(10ms)) continue;
-                Sleeper chosen;
-                {
-                    std::lock_guard guard(mutex);
-                    std::swap(sleeping[random() % sleeping.size()], sleeping.back());
-                    chosen = sleeping.back();
-                    sleeping.pop_back();
-                }
-                Team::wake(chosen);
-            }
-        };
-        std::vector<std::thread> wakers;
-        for (unsigned i = 0; i < 2; ++i) wakers.emplace_back(waker, i);
-        for (int i = 0; i < tasks; ++i) {
-            running.team.push(make_job([&] {
-                const unsigned worker = Team::worker_number();
-                for (int n = 0; n < naps; ++n) {
-                    Nap nap(running.team);
-                    {
-                        std::lock_guard guard(mutex);
-                        sleeping.push_back(nap.sleeper);
-                    }
-                    any.release();
-                    running.team.sleep(nap.sleeper);
-                    if (Team::worker_number() != worker) std::abort();  // fibers do not move
-                }
-                done.release();
-            }));
-        }
-        for (int i = 0; i < tasks; ++i) expect_soon(done, "a task that naps");
-        over = true;
-        for (std::thread& thread : wakers) thread.join();
-        EXPECT_EQ(running.team.suspended(), 0U);
-    }
-}
-
-TEST(team, refuses_a_sleeper_for_whom_there_is_no_fiber) {
-    for (const auto limit : {&Settings::suspended_max, &Settings::fibers_max}) {
-        constexpr int sleepers = 3;
-        Settings given = settings(1);
-        given.*limit = sleepers;
-        RunningTeam running(given);
-        std::vector<Sleeper> sleeping;
-        Semaphore woken{0}, refused{0};
-        for (int i = 0; i < sleepers; ++i) {
-            running.team.push(make_job([&] {
-                Nap nap(running.team);
-                sleeping.push_back(nap.sleeper);
-                running.team.sleep(nap.sleeper);
-                running.team.yield();
-                woken.release();
-            }));
-        }
-        running.team.push(make_job([&] {
-            try {
-                const Nap nap(running.team);
-            } catch (const Error&) {
-                running.team.yield();  // there is nobody to give way to
-                refused.release();
-            }
-        }));
-        expect_soon(refused, "a sleeper that is one too many");
-        for (const Sleeper& sleeper : sleeping) Team::wake(sleeper);
-        for (int i = 0; i < sleepers; ++i) expect_soon(woken, "a task that sleeps");
-    }
-}
-
-TEST(team, wakes_threads_that_are_not_its_own) {
-    RunningTeam running(settings(1));
-    for (int i = 0; i < 500; ++i) {
-        Nap nap(running.team);
-        ASSERT_EQ(nap.sleeper.worker, nullptr);
-        running.team.push(make_job([&] { Team::wake(nap.sleeper); }));
-        running.team.sleep(nap.sleeper);
-    }
-}
-
-TEST(team, yields_to_what_is_ready) {
-    RunningTeam running(settings(1));
-    Semaphore done{0};
-    std::vector<int> order;
-    running.team.push(make_job([&] {
-        running.team.push(make_job([&] { order.push_back(1); }));
-        running.team.push(make_job([&] { order.push_back(2); }));
-        while (order.size() < 2) running.team.yield();
-        done.release();
-    }));
-    expect_soon(done, "the task that yields");
-    EXPECT_EQ(order, (std::vector<int>{1, 2}));
-}
-
-TEST(team, keeps_frames_with_their_fibers) {
-    RunningTeam running(settings(1));
-    Semaphore done{0};
-    for (int i = 0; i < 50; ++i) {
-        running.team.push(make_job([&] {
-            int own = 0;
-            auto* const mine = reinterpret_cast<Frame*>(&own);
-            Team::frame() = mine;
-            for (int n = 0; n < 20; ++n) {
-                running.team.yield();
-                if (Team::frame() != mine) std::abort();
-            }
-            Team::frame() = nullptr;
-            done.release();
-        }));
-    }
-    for (int i = 0; i < 50; ++i) expect_soon(done, "a task that yields");
-}
-
-TEST(team, handles_exceptions_across_suspensions) {
-    RunningTeam running(settings(2));
-    Semaphore done{0};
-    std::atomic<int> right{0};
-    for (int i = 0; i < 200; ++i) {
-        running.team.push(make_job([&, i] {
-            try {
-                try {
-                    throw std::runtime_error("outer " + std::to_string(i));
-                } catch (const std::exception&) {
-                    running.team.yield();
-                    try {
-                        throw std::runtime_error("inner " + std::to_string(i));
-                    } catch (const std::exception& inner) {
-                        running.team.yield();
-                        if (inner.what() == "inner " + std::to_string(i)) right.fetch_add(1);
-                    }
-                    throw;
-                }
-            } catch (const std::exception& outer) {
-                if (outer.what() == "outer " + std::to_string(i)) right.fetch_add(1);
-            }
-            done.release();
-        }));
-    }
-    for (int i = 0; i < 200; ++i) expect_soon(done, "a task that throws");
-    EXPECT_EQ(right.load(), 400);
-}
-
-TEST(team, ends_after_all_that_was_suspended_has_ended) {
-    for (const unsigned workers : {1U, 3U}) {
-        RunningTeam running(settings(workers));
-        constexpr int tasks = 100;
-        std::mutex mutex;
-        std::vector<Sleeper> sleeping;
-        Semaphore asleep{0};
-        std::atomic<int> ended{0};
-        for (int i = 0; i < tasks; ++i) {
-            running.team.push(make_job([&] {
-                Nap nap(running.team);
-                {
-                    std::lock_guard guard(mutex);
-                    sleeping.push_back(nap.sleeper);
-                }
-                asleep.release();
-                running.team.sleep(nap.sleeper);
-                if (running.team.stopping()) ended.fetch_add(1);
-            }));
-        }
-        for (int i = 0; i < tasks; ++i) expect_soon(asleep, "a task that sleeps");
-        running.team.stop();
-        for (const Sleeper& sleeper : sleeping) Team::wake(sleeper);
-        running.stop();
-        EXPECT_EQ(ended.load(), tasks);
-    }
-}
-
 // Whichever queue they are in: bound to the rank, free to go, or made ready by the worker itself.
 TEST(team, takes_the_higher_priority_first) {
-    RunningTeam running(settings(1));
+    RunningTeam running(team_settings(1));
     Semaphore done{0};
     std::vector<int> order;
     const std::vector<int> priorities = {0, -5, 5, 0, -1, 7, 5, 0, 7, -5, 100, 0};
@@ -491,7 +291,7 @@ TEST(team, takes_the_higher_priority_first) {
 }
 
 TEST(team, drops_what_was_not_begun_when_it_stops) {
-    RunningTeam running(settings(1));
+    RunningTeam running(team_settings(1));
     Semaphore begun{0}, end{0};
     std::atomic<int> run{0};
     running.team.push(make_job([&] {
@@ -508,7 +308,7 @@ TEST(team, drops_what_was_not_begun_when_it_stops) {
 
 TEST(team, starts_and_stops_often) {
     for (int i = 0; i < 100; ++i) {
-        RunningTeam running(settings(1 + static_cast<unsigned>(i) % 3));
+        RunningTeam running(team_settings(1 + static_cast<unsigned>(i) % 3));
     }
 }
 
@@ -517,7 +317,7 @@ TEST(team, rings_alarms) {
         void expire() noexcept override { rung.release(); }
         Semaphore rung{0};
     };
-    RunningTeam running(settings(1));
+    RunningTeam running(team_settings(1));
     for (int i = 0; i < 50; ++i) {
         Bell bell;
         const auto [key, first] = running.team.timers().add(Clock::now() + 1ms, bell);
