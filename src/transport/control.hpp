@@ -24,6 +24,7 @@ enum class ControlKind : std::uint16_t {
     key,       ///< of extent `id`, which is at `offset` in my memory; behind it the key, or nothing
     closed,    ///< all have said goodbye: nobody will speak any more
     arrived,   ///< the chunk at `offset` of the pull `id` is here
+    quiet,     ///< all have said goodbye: end your signs of life; as the answer: they have ended
 };
 
 struct Control {
@@ -58,7 +59,7 @@ inline std::string_view control_fault(std::span<const std::byte> message) noexce
     Control control;
     std::memcpy(&control, message.data(), sizeof control);
     if (control.format != Control::control_format) return "a control message of another format";
-    if (control.kind < ControlKind::beat || control.kind > ControlKind::arrived) {
+    if (control.kind < ControlKind::beat || control.kind > ControlKind::quiet) {
         return "a control message of an unknown kind";
     }
     return {};

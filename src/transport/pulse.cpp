@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/pulse.hpp"
 
+#include <poll.h>
+
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -72,6 +75,15 @@ void Pulse::stop() noexcept {
     }
     changed_.notify_all();
     if (ending.joinable()) ending.join();
+}
+
+void Pulse::settle() noexcept {
+    stop();
+    const auto is_made = [](const auto& peer) { return peer->broken || peer->in_flight == 0; };
+    const Time latest = Clock::now() + closing_time;
+    while (!std::all_of(peers_.begin(), peers_.end(), is_made) && Clock::now() < latest) {
+        if (ucp_worker_progress(worker_.get()) == 0) ::poll(nullptr, 0, 1);
+    }
 }
 
 void Pulse::run(Duration period) {

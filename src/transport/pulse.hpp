@@ -57,6 +57,10 @@ public:
     }
     /// Says nothing any more. Waits for the thread, not for the network.
     void stop() noexcept;
+    /// The same, and gives connections that are just being made half a second to be complete. To be
+    /// called on all ranks before the first of them goes: UCX ends a process in which one is being
+    /// made to a process that has gone.
+    void settle() noexcept;
 
 private:
     /// One rank, as the thread sees it.

@@ -182,6 +182,10 @@ void UcxTransportImpl::receive_control(std::span<const std::byte> message) {
         closed_ = true;
         return;
     }
+    if (control.kind == ControlKind::quiet) {
+        quiet_.add(from);
+        return;
+    }
     if (control.kind == ControlKind::death || control.kind == ControlKind::left) {
         const Rank subject{control.subject};
         if (control.subject >= ranks_ || subject == self_) return;

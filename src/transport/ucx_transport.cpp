@@ -351,31 +351,58 @@ void UcxTransportImpl::fence(Rank peer) {
         std::as_bytes(std::span(words)));
 }
 
-/// All say goodbye to the first of them, who tells them when nobody is missing: a rank that goes
+template <class Done>
+bool UcxTransportImpl::drive_until(Time deadline, Done done) {
+    while (!done()) {
+        if (Clock::now() >= deadline) return false;
+        if (!progress()) wait(std::min<Time>(deadline, Clock::now() + short_nap));
+    }
+    return true;
+}
+
+bool UcxTransportImpl::drive_until_sent(Time deadline) {
+    return drive_until(
+        deadline, [this] { return !outbox_.has_work() && net_.awaited() == 0 && !bulk_.busy(); });
+}
+
+/// All say goodbye to the first of them, which tells them when none is missing: a rank that goes
 /// earlier could still be spoken to by one that has not heard of its end.
 bool UcxTransportImpl::leave(Time deadline) {
     leaving_ = true;
-    const auto drive_until = [&](auto&& done) {
-        while (!done()) {
-            if (Clock::now() >= deadline) return false;
-            if (!progress()) wait(std::min<Time>(deadline, Clock::now() + short_nap));
-        }
-        return true;
-    };
-    const auto all_sent = [this] {
-        return !outbox_.has_work() && net_.awaited() == 0 && !bulk_.busy();
-    };
     flush();
-    if (!drive_until(all_sent)) return false;
+    if (!drive_until_sent(deadline)) return false;
     const Rank host = membership_->first();
-    if (self_ != host) say(host, ControlKind::left);
-    if (!drive_until([&] { return self_ == host ? membership_->is_last() : closed_; }))
-        return false;
-    for (std::size_t r = 0; r < ranks_ && self_ == host; ++r) {
+    const bool over = self_ == host ? see_off(deadline) : say_goodbye(host, deadline);
+    return over && drive_until_sent(deadline);
+}
+
+/// Signs of life end in between: no rank may go while another one still makes a connection to it.
+bool UcxTransportImpl::see_off(Time deadline) {
+    if (!drive_until(deadline, [this] { return membership_->is_last(); })) return false;
+    std::vector<Rank> others;
+    for (std::size_t r = 0; r < ranks_; ++r) {
         const Rank peer{static_cast<std::uint32_t>(r)};
-        if (membership_->state(peer) == Membership::State::left) say(peer, ControlKind::closed);
+        if (membership_->state(peer) == Membership::State::left) others.push_back(peer);
     }
-    return drive_until(all_sent);
+    if (pulse_) {
+        for (const Rank peer : others) say(peer, ControlKind::quiet);
+        if (!drive_until_sent(deadline)) return false;
+        pulse_->settle();
+        const auto all_quiet = [&] { return quiet_.size() >= others.size(); };
+        if (!drive_until(deadline, all_quiet)) return false;
+    }
+    for (const Rank peer : others) say(peer, ControlKind::closed);
+    return true;
+}
+
+bool UcxTransportImpl::say_goodbye(Rank host, Time deadline) {
+    say(host, ControlKind::left);
+    const auto heard = [this] { return closed_ || quiet_.size() != 0; };
+    if (!drive_until(deadline, heard)) return false;
+    if (closed_ || !pulse_) return true;
+    pulse_->settle();
+    say(host, ControlKind::quiet);
+    return drive_until(deadline, [this] { return closed_; });
 }
 
 void UcxTransportImpl::say(Rank to, ControlKind kind) {

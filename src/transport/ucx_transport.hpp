@@ -113,6 +113,11 @@ private:
     void lose(Rank peer, const std::string& reason, bool reachable);
     void bury(Rank peer, const std::string& reason, bool reachable);
     void take_leave_of(Rank peer);
+    template <class Done>
+    [[nodiscard]] bool drive_until(Time deadline, Done done);
+    [[nodiscard]] bool drive_until_sent(Time deadline);
+    [[nodiscard]] bool see_off(Time deadline);
+    [[nodiscard]] bool say_goodbye(Rank host, Time deadline);
     void say(Rank to, ControlKind kind);
     void accuse_self(const Control& accusation, std::string_view reason);
     void report_news();
@@ -141,7 +146,8 @@ private:
     std::string fenced_because_;             ///< to be reported, when not empty
     bool fenced_ = false;
     bool leaving_ = false;
-    bool closed_ = false;                 ///< nobody will speak to this rank any more
+    RankIndex quiet_;                     ///< have said so; see ControlKind
+    bool closed_ = false;                 ///< no rank will speak to this one any more
     bool ended_ = false;                  ///< the destructor runs: nothing is believed any more
     std::atomic<Time::rep> tick_due_{0};  ///< 0, or the time that tick() was given
     bool news_ = false;                   ///< something waits for progress() to report it
