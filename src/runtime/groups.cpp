@@ -19,15 +19,15 @@ namespace {
 /// The search for a layout goes one call deeper with each bundle, on the stack of the caller.
 constexpr std::size_t bundles_max = 10'000;
 /// So many are listed in a sentence.
-constexpr std::size_t listed_max = 8;
+constexpr std::size_t described_bundles_max = 8;
 
 std::string listed(const std::vector<scheduler::Amounts>& all, const char* between) {
     std::string text;
-    for (std::size_t i = 0; i < std::min(all.size(), listed_max); ++i) {
+    for (std::size_t i = 0; i < std::min(all.size(), described_bundles_max); ++i) {
         text += (i == 0 ? "" : between) + scheduler::describe(all[i]);
     }
-    if (all.size() > listed_max) {
-        text += between + std::to_string(all.size() - listed_max) + " more";
+    if (all.size() > described_bundles_max) {
+        text += between + std::to_string(all.size() - described_bundles_max) + " more";
     }
     return text;
 }
