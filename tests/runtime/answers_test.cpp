@@ -21,6 +21,7 @@ struct Answers : ::testing::Test {
     void ask_for_place(const ObjectId& object) {
         stage.engine.give(wire::Written(wire::Subscribe{object, false}));
     }
+    HeldForEver held;
     Stage stage;
 };
 

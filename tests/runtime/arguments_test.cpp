@@ -43,6 +43,7 @@ struct Arguments : ::testing::Test {
         static_cast<void>(reader.get<Kind>());
         return (reader.get<wire::TaskHead>().flags & wire::plain_arguments) == 0;
     }
+    HeldForEver held;
     Stage stage;
 };
 
