@@ -42,7 +42,7 @@ public:
     [[nodiscard]] Rank least(const Amounts& demand);
     /// The same of one node; looks at all ranks of the node.
     [[nodiscard]] Rank least_on(Node node, const Amounts& demand);
-    /// The one whose turn it is: one class behind the other, in each the ranks in their order.
+    /// The one that is next in turn: one class behind the other, in each the ranks in their order.
     [[nodiscard]] Rank in_turn(const Amounts& demand, std::uint64_t turn);
     /// The lowest.
     [[nodiscard]] Rank first(const Amounts& demand);
@@ -71,7 +71,7 @@ private:
         Amounts total;
         Runs members;
         std::uint64_t rounds = 0;  ///< all members had so many turns
-        std::uint32_t next = 0;    ///< the member whose turn it is
+        std::uint32_t next = 0;    ///< the next member in turn
     };
     struct Stretch {
         std::uint32_t first;

@@ -21,7 +21,7 @@ namespace mobula::scheduler {
 /// where others could take them. What a rank does not get to comes back when a worker idles
 /// elsewhere: see recall() and recall_stuck().
 ///
-/// Only a rank that was sent something, or whose turn it was, has an entry: of the others is known
+/// Only a rank that was sent something, or had its turn, has an entry: of the others is known
 /// what all of them have in common, that they have nothing of this rank's, and how many workers
 /// they have in all. So memory goes with the ranks that this one deals with. No decision goes over
 /// all entries either: next_with_room() takes the first of a ring, recall() the top of a heap, and
