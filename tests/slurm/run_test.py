@@ -365,6 +365,21 @@ def no_word_from_the_driver():
         code, err)
 
 
+def a_stop_ends_a_launcher_that_does_not_hear_it():
+    """As srun does while it starts a step and a node of it does not answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        double = pathlib.Path(folder) / 'srun'
+        double.write_text('#!/bin/bash\ntrap "" INT TERM\necho started\nsleep 600 >/dev/null\n')
+        double.chmod(0o755)
+        child = start('--no-build', PROBE, environment={
+            **ALLOCATION, 'PATH': f'{folder}:{os.environ["PATH"]}'})
+        child.stdout.readline()
+        child.send_signal(signal.SIGTERM)
+        _, err = child.communicate(timeout=20)  # before Slurm's KillWait, which is 30 s if not set
+        assert (child.returncode, err) == (143, 'slurm/run: stopped by SIGTERM\n'), (
+            child.returncode, err)
+
+
 def stops_at(which, expected):
     child = start('-n', '2', PROBE, 'wait')
     for _ in range(2):
@@ -442,7 +457,8 @@ tests = [refuses, refuses_too_many_ranks, a_value_may_stand_close_to_its_letter,
          threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
          what_ended_first_is_named, the_end_of_a_rank_is_left, end_after_the_job,
          death_of_the_launcher, no_word_from_the_driver,
-         leaves_nothing_where_a_stop_ends_its_helpers, interrupt, termination, kill_ends_the_job,
+         leaves_nothing_where_a_stop_ends_its_helpers, interrupt, termination,
+         a_stop_ends_a_launcher_that_does_not_hear_it, kill_ends_the_job,
          the_next_run_removes_what_a_killed_one_left]
 print(f'1..{len(tests)}')
 for number, test in enumerate(tests, 1):
