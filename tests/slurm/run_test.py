@@ -366,7 +366,8 @@ def no_word_from_the_driver():
 
 
 def a_stop_ends_a_launcher_that_does_not_hear_it():
-    """As srun does while it starts a step and a node of it does not answer."""
+    """As srun does while it starts a step and a node of it does not answer. Slurm sends SIGTERM to
+    all processes of the job."""
     with tempfile.TemporaryDirectory() as folder:
         double = pathlib.Path(folder) / 'srun'
         double.write_text('#!/bin/bash\ntrap "" INT TERM\necho started\nsleep 600 >/dev/null\n')
@@ -374,6 +375,9 @@ def a_stop_ends_a_launcher_that_does_not_hear_it():
         child = start('--no-build', PROBE, environment={
             **ALLOCATION, 'PATH': f'{folder}:{os.environ["PATH"]}'})
         child.stdout.readline()
+        for process in subprocess.run(['pgrep', '-P', str(child.pid)], text=True,
+                                      stdout=subprocess.PIPE).stdout.split():
+            os.kill(int(process), signal.SIGTERM)
         child.send_signal(signal.SIGTERM)
         _, err = child.communicate(timeout=20)  # before Slurm's KillWait, which is 30 s if not set
         assert (child.returncode, err) == (143, 'slurm/run: stopped by SIGTERM\n'), (
