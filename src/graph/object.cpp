@@ -58,7 +58,7 @@ Waiter* take_waiters(Object& object, bool here) noexcept {
 void fire(Waiter* waiter) noexcept {
     while (waiter != nullptr) {
         Waiter* const next = waiter->next;  // the waiter may be gone after it was fired
-        waiter->fire(*waiter);
+        waiter->events->fire(*waiter);
         waiter = next;
     }
 }

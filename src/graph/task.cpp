@@ -194,6 +194,17 @@ bool is_cancelled(const Task& task) noexcept {
 
 namespace {
 
+/// Whether the input that has come was the last.
+bool arrived(Task& task) noexcept {
+    return task.missing.fetch_sub(1, std::memory_order_acq_rel) == 1;
+}
+
+void input_fired(detail::Waiter& waiter) noexcept {
+    Task& task = *static_cast<Input&>(waiter).task;
+    const auto& events = static_cast<const InputEvents&>(*waiter.events);
+    if (arrived(task)) events.ready(task, events.context);
+}
+
 struct Awaiting {
     Task* task;
     bool needs_value;
@@ -202,6 +213,9 @@ struct Awaiting {
 };
 
 }  // namespace
+
+InputEvents::InputEvents(Ready ready_function, Want want_function, void* both_get) noexcept
+    : WaiterEvents{&input_fired}, ready(ready_function), want(want_function), context(both_get) {}
 
 bool await_inputs(Task& task, bool needs_value, const InputEvents& events) {
     // One more than there are inputs, so that none of them can be the last while this goes on.
@@ -213,14 +227,14 @@ bool await_inputs(Task& task, bool needs_value, const InputEvents& events) {
             Awaiting& wait = *static_cast<Awaiting*>(context);
             wait.any = true;
             input.task = wait.task;
-            input.fire = wait.events->fire;
+            input.events = wait.events;
             input.needs_value = wait.needs_value;
             wait.task->missing.fetch_add(1, std::memory_order_relaxed);
             Object& object = Object::of(*input.cell);
             if (!add_waiter(object, input)) {
                 wait.task->missing.fetch_sub(1, std::memory_order_relaxed);
             } else if (object.shared != nullptr) {
-                wait.events->want(object, wait.needs_value);
+                wait.events->want(object, wait.needs_value, wait.events->context);
             }
         },
         &awaiting);

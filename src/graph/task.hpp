@@ -152,21 +152,25 @@ void abandon(Task& task) noexcept;
 [[nodiscard]] std::string name_of(const Task& task);
 [[nodiscard]] bool is_cancelled(const Task& task) noexcept;
 
-/// What happens to a task that waits for its inputs.
-struct InputEvents {
-    void (*fire)(detail::Waiter& input) noexcept;    ///< one is there; see arrived()
-    void (*want)(Object& object, bool needs_value);  ///< one is known to other ranks: ask for it
+/// What happens to a task that waits for its inputs: a part of the engine has one for each of its
+/// reasons to wait, for as long as its tasks wait.
+struct InputEvents : detail::WaiterEvents {
+    using Ready = void (*)(Task& task, void* context) noexcept;  ///< all are there
+    /// One is known to other ranks: ask for it.
+    using Want = void (*)(Object& object, bool needs_value, void* context);
+
+    InputEvents(Ready ready_function, Want want_function, void* both_get) noexcept;
+
+    Ready ready;
+    Want want;
+    void* context;
 };
 
 /// Makes the task wait for those of its inputs that do not exist yet, or whose bytes are not here
-/// yet. Returns true when there is none: the caller goes on with the task. Else `fire` is called
-/// once for each, and the last of them (missing becomes 0) goes on.
+/// yet. Returns true when there is none: the caller goes on with the task. Else `ready` is called,
+/// by the thread that made the last of them.
 [[nodiscard]] bool await_inputs(Task& task, bool needs_value, const InputEvents& events);
 [[nodiscard]] bool has_inputs(Task& task) noexcept;
-/// Whether the input that fired was the last.
-[[nodiscard]] inline bool arrived(Task& task) noexcept {
-    return task.missing.fetch_sub(1, std::memory_order_acq_rel) == 1;
-}
 /// The failure of the first failed input, or null.
 [[nodiscard]] FailurePtr failed_input(Task& task) noexcept;
 

@@ -8,8 +8,7 @@
 #include <mobula/archive.hpp>
 
 #include "runtime/actors.hpp"
-#include "runtime/engine.hpp"
-#include "runtime/stall_watch.hpp"
+#include "runtime/frame.hpp"
 
 namespace mobula::runtime {
 
@@ -33,6 +32,29 @@ std::string constructor_failed(const graph::Failure& why) {
     return "the actor's constructor failed: " + why.sentence();
 }
 
+Actors::Actors(const Parts& parts)
+    : life_(parts.life),
+      network_(parts.network),
+      team_(parts.team),
+      exchange_(parts.exchange),
+      resources_(parts.resources),
+      dispatcher_(parts.dispatcher),
+      streams_(parts.streams),
+      names_(parts.names),
+      handle_circles_(parts.handle_circles),
+      clerk_(parts.clerk),
+      clock_(parts.clock),
+      line_events_(
+          [](Task& task, void* self) noexcept { static_cast<Actors*>(self)->line_ready(task); },
+          &Actors::want, this),
+      here_events_(
+          [](Task& task, void* self) noexcept { static_cast<Actors*>(self)->arrive_here(task); },
+          &Actors::want, this) {}
+
+void Actors::want(Object& object, bool value, void* self) {
+    static_cast<Actors*>(self)->exchange_.want(object, value);
+}
+
 detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
     graph::TaskExtra& extra = graph::extra_of(task);
     extra.options.name = options.name;
@@ -53,19 +75,19 @@ detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
                 "max_concurrency = 0 is not allowed; an actor has at least one method under way "
                 "at once");
         }
-        rank = engine_.resources.choose_for_actor(extra.options, extra.demands);
+        rank = resources_.choose_for_actor(extra.options, extra.demands);
     } catch (...) {
         graph::drop(task);
         throw;
     }
     Object& cell = *task.result;
-    const ObjectId id = engine_.exchange.publish(cell, &rank);
+    const ObjectId id = exchange_.publish(cell, &rank);
     task.actor = detail::CellPtr::share(cell).release();
     detail::CellPtr handle = detail::CellPtr::share(cell);
     bool may_begin = true;
     if (!options.name.empty()) {
         try {
-            may_begin = engine_.names.enter(options.name, id);
+            may_begin = names_.enter(options.name, id);
         } catch (...) {
             graph::drop(task);
             throw;
@@ -73,7 +95,7 @@ detail::CellPtr Actors::spawn(Task& task, const ActorOptions& options) {
     }
     if (!may_begin) {
         hold(cell, id, task);
-        engine_.names.ask(options.name, id);
+        names_.ask(options.name, id);
         return handle;
     }
     // Nothing waits before a constructor, but it is a line's first call all the same.
@@ -88,7 +110,7 @@ void Actors::hold(Object& actor, const ObjectId& id, Task& constructor) {
         std::lock_guard guard(lines_mutex_);
         const LineKey key = line_key(actor);
         Line& line = lines_[key];
-        line.since = engine_.roughly_now();
+        line.since = clock_.now();
         line.key = key;
         line.calls.push(constructor);
         constructor.instance = &line;
@@ -107,28 +129,18 @@ void Actors::named(const ObjectId& id, const std::string& refusal) {
         unnamed_.erase(found);
     }
     if (!refusal.empty()) return refuse(*constructor, refusal);
-    if (graph::await_inputs(*constructor, false, line_events())) line_ready(*constructor);
+    if (graph::await_inputs(*constructor, false, line_events_)) line_ready(*constructor);
 }
 
 /// The constructor's rank hears of the death before the calls that wait behind it, and so do the
 /// waiting ones of this rank: none of them runs.
 void Actors::refuse(Task& constructor, const std::string& reason) {
-    const auto [id, rank] = engine_.exchange.actor_of(Object::of(*constructor.actor));
+    const auto [id, rank] = exchange_.actor_of(Object::of(*constructor.actor));
     const FailurePtr death = died(reason);
-    engine_.exchange.note_death(id, death);
+    exchange_.note_death(id, death);
     fail_lines(id, death);
     kill(id, rank, reason);
     line_ready(constructor);
-}
-
-const graph::InputEvents& Actors::line_events() noexcept {
-    static const graph::InputEvents events{
-        [](detail::Waiter& waiter) noexcept {
-            Task& waiting = *static_cast<detail::Input&>(waiter).task;
-            if (graph::arrived(waiting)) Engine::current().actors.line_ready(waiting);
-        },
-        [](Object& object, bool value) { Engine::current().exchange.want(object, value); }};
-    return events;
 }
 
 /// The line of the caller that is running.
@@ -139,19 +151,18 @@ Actors::LineKey Actors::line_key(const Object& actor) noexcept {
 
 void Actors::call(Object& actor, Task& task) {
     if (task.actor == nullptr) task.actor = detail::CellPtr::share(actor).release();
-    if (task.info->stream) engine_.streams.open(*task.result);
-    const graph::InputEvents& events = line_events();
+    if (task.info->stream) streams_.open(*task.result);
     const LineKey key = line_key(actor);
     std::unique_lock lock(lines_mutex_);
     const auto found = lines_.find(key);
     // A call that must wait for others, or for its inputs, needs its line's address.
     if (found == lines_.end()) {
-        if (graph::await_inputs(task, false, events)) {
+        if (graph::await_inputs(task, false, line_events_)) {
             lock.unlock();
             return dispatch(task);
         }
         Line& line = lines_[key];
-        line.since = engine_.roughly_now();
+        line.since = clock_.now();
         line.key = key;
         line.calls.push(task);
         task.instance = &line;
@@ -161,20 +172,20 @@ void Actors::call(Object& actor, Task& task) {
     Line& line = found->second;
     line.calls.push(task);
     task.instance = &line;
-    if (graph::await_inputs(task, false, events)) leave_line(task, lock);
+    if (graph::await_inputs(task, false, line_events_)) leave_line(task, lock);
     lock.unlock();
     watch(actor);  // also one that is ready may stay behind an earlier one
 }
 
 /// Calls wait for their inputs on this rank: should the actor die, they must not wait on.
 void Actors::watch(Object& actor) {
-    const Exchange::WatchedActor watched = engine_.exchange.watch_actor(actor);
+    const Exchange::WatchedActor watched = exchange_.watch_actor(actor);
     FailurePtr death = watched.death;
-    if (watched.rank == engine_.self()) {
+    if (watched.rank == network_.self()) {
         Lock lock(lock_);
         death = instance(watched.id).dead;
     } else if (watched.first) {
-        engine_.network.send(watched.rank, wire::WatchActor{watched.id});
+        network_.send(watched.rank, wire::WatchActor{watched.id});
     }
     if (death) fail_lines(watched.id, death);
 }
@@ -186,7 +197,7 @@ void Actors::fail_lines(const ObjectId& id, const FailurePtr& death) {
         std::unique_lock lock(lines_mutex_);
         for (const auto& [key, line] : lines_) {
             for (Task* task = line.calls.first(); task != nullptr; task = task->next) {
-                if (engine_.exchange.actor_of(Object::of(*task->actor)).first != id) break;
+                if (exchange_.actor_of(Object::of(*task->actor)).first != id) break;
                 Task::Phase waiting = Task::Phase::waiting;
                 if (!task->phase.compare_exchange_strong(waiting, Task::Phase::over)) continue;
                 for (std::uint32_t i = 0; i < task->info->results; ++i) {
@@ -220,7 +231,7 @@ void Actors::drain_line(Line& line, std::unique_lock<std::mutex>& lock) {
     while (!line.calls.empty() && line.calls.first()->bound) {
         if (Dispatcher::is_for_clerk(*line.calls.first())) {
             lock.unlock();
-            engine_.clerk.give([this, &line] {
+            clerk_.give([this, &line] {
                 std::unique_lock again(lines_mutex_);
                 drain_line(line, again);
             });
@@ -240,55 +251,55 @@ void Actors::drain_line(Line& line, std::unique_lock<std::mutex>& lock) {
     if (line.calls.empty()) {
         lines_.erase(LineKey(line.key));
     } else {
-        line.since = engine_.roughly_now();  // those that are left have another first one
+        line.since = clock_.now();  // those that are left have another first one
     }
 }
 
 void Actors::dispatch(Task& task) {
-    const auto [id, rank] = engine_.exchange.actor_of(Object::of(*task.actor));
+    const auto [id, rank] = exchange_.actor_of(Object::of(*task.actor));
     const bool construct = task.info->actor != nullptr;
-    if (rank != engine_.self()) return engine_.dispatcher.send(task, rank);
+    if (rank != network_.self()) return dispatcher_.send(task, rank);
     receive(task, id, construct);
 }
 
 void Actors::kill(Object& actor) {
-    const auto [id, rank] = engine_.exchange.actor_of(actor);
-    kill(id, rank, "the actor was killed by rank " + std::to_string(index(engine_.self())));
+    const auto [id, rank] = exchange_.actor_of(actor);
+    kill(id, rank, "the actor was killed by rank " + std::to_string(index(network_.self())));
 }
 
 void Actors::kill(const ObjectId& id, Rank rank, const std::string& reason) {
-    if (rank == engine_.self()) {
+    if (rank == network_.self()) {
         kill_here(id, reason);
         return;
     }
-    engine_.network.send(rank, wire::KillActor{id, reason});
+    network_.send(rank, wire::KillActor{id, reason});
 }
 
 void Actors::kill_there(const Task& constructor, Rank rank, const graph::Failure& why) {
-    const ObjectId id = engine_.exchange.actor_of(Object::of(*constructor.actor)).first;
-    engine_.names.leave(id);  // who hears of the failure may give the name away at once
+    const ObjectId id = exchange_.actor_of(Object::of(*constructor.actor)).first;
+    names_.leave(id);  // who hears of the failure may give the name away at once
     kill(id, rank, constructor_failed(why));
 }
 
 void Actors::ended(const ObjectId& id, Rank rank) {
-    engine_.names.leave(id);
-    if (rank == engine_.self()) return end(id);
-    engine_.network.send(rank, wire::EndActor{id});
+    names_.leave(id);
+    if (rank == network_.self()) return end(id);
+    network_.send(rank, wire::EndActor{id});
 }
 
 /// It had a handle when it was spoken of there; so if none is left, the end was told already.
 void Actors::on_ask(Rank from, const wire::AskActor& message) {
-    if (message.actor.owner != engine_.self()) {
+    if (message.actor.owner != network_.self()) {
         throw Error("a record asks for an actor of another rank");
     }
-    if (engine_.exchange.find_owned(message.actor)) return;
-    engine_.network.send(from, wire::EndActor{message.actor});
+    if (exchange_.find_owned(message.actor)) return;
+    network_.send(from, wire::EndActor{message.actor});
 }
 
 void Actors::on_dead(const wire::ActorDead& message, wire::RecordReader& tail) {
     detail::Reader encoded(tail.rest(), {}, {});
     const auto death = std::make_shared<graph::Failure>(graph::Failure::decode(encoded));
-    engine_.exchange.note_death(message.actor, death);
+    exchange_.note_death(message.actor, death);
     fail_lines(message.actor, death);
 }
 

@@ -11,17 +11,25 @@
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "base/rough_clock.hpp"
 #include "base/spinlock.hpp"
 #include "graph/task_list.hpp"
+#include "runtime/clerk.hpp"
+#include "runtime/dispatcher.hpp"
+#include "runtime/exchange.hpp"
+#include "runtime/handle_circles.hpp"
+#include "runtime/names.hpp"
+#include "runtime/network.hpp"
+#include "runtime/resources.hpp"
 #include "runtime/stall.hpp"
+#include "runtime/streams.hpp"
+#include "runtime/task_life.hpp"
 #include "runtime/task_mark.hpp"
 #include "wire/messages.hpp"
+#include "worker/team.hpp"
 
 namespace mobula::runtime {
 
-class Engine;
-using detail::Task;
-using graph::FailurePtr;
 using graph::Object;
 
 /// The failure of calls of a dead actor.
@@ -36,7 +44,22 @@ using graph::Object;
 /// arrive in the order in which they left. Thread-safe.
 class Actors {
 public:
-    explicit Actors(Engine& engine) : engine_(engine) {}
+    struct Parts {
+        TaskLife& life;
+        Network& network;
+        worker::Team& team;
+        Exchange& exchange;
+        ResourceGate& resources;
+        Dispatcher& dispatcher;
+        Streams& streams;
+        Names& names;
+        HandleCircles& handle_circles;
+        Clerk& clerk;
+        const RoughClock& clock;
+    };
+    explicit Actors(const Parts& parts);
+    Actors(const Actors&) = delete;
+    Actors& operator=(const Actors&) = delete;
 
     // ---- the caller's side ----
 
@@ -55,21 +78,6 @@ public:
 
     // ---- the actor's rank ----
 
-    /// Throws Error where another rank's call does not fit the actor, as far as it is known yet, or
-    /// its constructor comes again.
-    void check_arrival(const ObjectId& id, const detail::FunctionInfo& info);
-
-    /// A call or the constructor arrived: takes its place in the mailbox, and runs in its turn
-    /// once the bytes of its inputs are here.
-    void receive(Task& task, const ObjectId& id, bool construct);
-    /// The same while its arguments are under way: only takes its place, until arrive().
-    void expect(Task& task, const ObjectId& id, bool construct);
-    /// What was received cannot be run after all: it leaves the mailbox.
-    void withdraw(Task& task, const graph::Failure& why);
-    /// The constructor could not even be received.
-    void never_began(const ObjectId& id, const graph::Failure& why);
-    /// Its arguments are here.
-    void arrive(Task& task);
     /// What the task, which is about to run, runs on; null when the actor died before it began, or
     /// is of another class than the method.
     [[nodiscard]] void* prepare(Task& task);
@@ -88,6 +96,8 @@ public:
     /// Calls that wait for others or for their inputs, for the graph of who waits for whom.
     void list(std::vector<Waiting>& all);
 
+    void on_spawn(Rank from, const wire::Spawn& message, wire::RecordReader& tail);
+    void on_call(Rank from, const wire::Call& message, wire::RecordReader& tail);
     void on_end(const wire::EndActor& message);
     void on_kill(const wire::KillActor& message);
     void on_watch(Rank from, const wire::WatchActor& message);
@@ -151,7 +161,6 @@ private:
     };
     using Lock = std::unique_lock<Spinlock>;
 
-    [[nodiscard]] static const graph::InputEvents& line_events() noexcept;
     [[nodiscard]] static LineKey line_key(const Object& actor) noexcept;
     void hold(Object& actor, const ObjectId& id, Task& constructor);
     void refuse(Task& constructor, const std::string& reason);
@@ -163,6 +172,15 @@ private:
     void fail_lines(const ObjectId& id, const FailurePtr& death);
     void tell_of_death(const ObjectId& id);
     void send_death(Rank to, const ObjectId& id, const graph::Failure& death);
+    static void want(Object& object, bool value, void* self);
+    void on_task(Rank from, wire::Kind kind, const ObjectId& id, const wire::TaskHead& head,
+                 wire::RecordReader& tail);
+    void check_arrival(const ObjectId& id, const detail::FunctionInfo& info);
+    void receive(Task& task, const ObjectId& id, bool construct);
+    void expect(Task& task, const ObjectId& id, bool construct);
+    void withdraw(Task& task, const graph::Failure& why);
+    void never_began(const ObjectId& id, const graph::Failure& why);
+    void arrive(Task& task);
     Instance& enter(Task& task, const ObjectId& id, bool construct);
     void arrive_here(Task& task);
     void pump(Instance& instance, Lock& lock);
@@ -188,10 +206,22 @@ private:
     void ask_owner(const ObjectId& id);
     [[nodiscard]] Instance& instance(const ObjectId& id);
     [[nodiscard]] bool over(const Instance& instance) const;
-    [[nodiscard]] static Task* take_remains(Instance& instance);
+    [[nodiscard]] Task* take_remains(Instance& instance);
 
-    Engine& engine_;
-    Spinlock lock_;  // of the instances
+    TaskLife& life_;
+    Network& network_;
+    worker::Team& team_;
+    Exchange& exchange_;
+    ResourceGate& resources_;
+    Dispatcher& dispatcher_;
+    Streams& streams_;
+    Names& names_;
+    HandleCircles& handle_circles_;
+    Clerk& clerk_;
+    const RoughClock& clock_;
+    const graph::InputEvents line_events_;  ///< of calls in lines
+    const graph::InputEvents here_events_;  ///< of calls in mailboxes
+    Spinlock lock_;                         // of the instances
     std::unordered_map<ObjectId, std::unique_ptr<Instance>> instances_;
     std::mutex lines_mutex_;                             // of the lines
     std::unordered_map<LineKey, Line, LineHash> lines_;  // a call keeps its line's address

@@ -10,8 +10,6 @@
 #include <mobula/archive.hpp>
 
 #include "runtime/actors.hpp"
-#include "runtime/engine.hpp"
-#include "runtime/stall_watch.hpp"
 
 namespace mobula::runtime {
 
@@ -28,6 +26,7 @@ struct Remains {
     void* self;
     bool constructed;
     std::unique_ptr<graph::TaskExtra> held;
+    ResourceGate* resources;
 
     ~Remains() { bury(); }
     void bury() noexcept {
@@ -46,7 +45,7 @@ constexpr detail::FunctionInfo end_of_actor{
     [](Task&, void* arguments, void*) {
         auto& remains = *static_cast<Remains*>(arguments);
         remains.bury();
-        if (remains.held) Engine::current().resources.release(*remains.held);
+        if (remains.held) remains.resources->release(*remains.held);
     },
     [](void*, detail::InputVisitor, void*) {},
     [](const void*, detail::Writer&) {},
@@ -64,9 +63,9 @@ void Actors::drain() noexcept {
     }
     // Their destructors may drop the last handles of others, which changes the table.
     const auto instances = std::exchange(instances_, {});
-    HandleCircles::Look look(engine_.handle_circles, instances.size());
+    HandleCircles::Look look(handle_circles_, instances.size());
     for (const auto& [id, instance] : instances) {
-        Remains{instance->info, instance->self, instance->constructed, {}}.bury();
+        Remains{instance->info, instance->self, instance->constructed, {}, &resources_}.bury();
         const bool lived = instance->constructed && !instance->ended && !instance->dead;
         if (lived) look.destroyed(id, title_of(*instance));
     }
@@ -87,6 +86,34 @@ Actors::Instance& Actors::instance(const ObjectId& id) {
     return *entry;
 }
 
+void Actors::on_spawn(Rank from, const wire::Spawn& message, wire::RecordReader& tail) {
+    on_task(from, wire::Kind::spawn, message.actor, message.head, tail);
+}
+
+void Actors::on_call(Rank from, const wire::Call& message, wire::RecordReader& tail) {
+    on_task(from, wire::Kind::call, message.actor, message.head, tail);
+}
+
+void Actors::on_task(Rank from, wire::Kind kind, const ObjectId& id, const wire::TaskHead& head,
+                     wire::RecordReader& tail) {
+    check_arrival(id, dispatcher_.function_of(kind, head));
+    const bool construct = kind == wire::Kind::spawn;
+    auto [task, arrived, failure] = dispatcher_.receive(from, kind, head, tail);
+    if (failure) {
+        if (construct) never_began(id, *failure);
+        return dispatcher_.refuse(*task, *failure);
+    }
+    if (arrived.parts.empty()) return receive(*task, id, construct);
+    expect(*task, id, construct);
+    dispatcher_.fetch_arguments(*task, std::move(arrived),
+                                [this, task = task](const FailurePtr& refused) {
+                                    if (refused) return withdraw(*task, *refused);
+                                    arrive(*task);
+                                });
+}
+
+/// Throws Error where another rank's call does not fit the actor, as far as it is known yet, or its
+/// constructor comes again.
 void Actors::check_arrival(const ObjectId& id, const detail::FunctionInfo& info) {
     Lock lock(lock_);
     const auto found = instances_.find(id);
@@ -108,11 +135,13 @@ Actors::Instance& Actors::enter(Task& task, const ObjectId& id, bool construct) 
         target.named = !target.name.empty();
         target.constructor = &task;
     } else {
-        target.mailbox.push_back({&task, engine_.roughly_now()});
+        target.mailbox.push_back({&task, clock_.now()});
     }
     return target;
 }
 
+/// A call or the constructor arrived: takes its place in the mailbox, and runs in its turn once the
+/// bytes of its inputs are here.
 void Actors::receive(Task& task, const ObjectId& id, bool construct) {
     const bool waits = graph::has_inputs(task);
     Lock lock(lock_);
@@ -126,11 +155,13 @@ void Actors::receive(Task& task, const ObjectId& id, bool construct) {
     pump(target, lock);
 }
 
+/// The same while its arguments are under way: only takes its place, until arrive().
 void Actors::expect(Task& task, const ObjectId& id, bool construct) {
     Lock lock(lock_);
     enter(task, id, construct);
 }
 
+/// What was received cannot be run after all: it leaves the mailbox.
 void Actors::withdraw(Task& task, const graph::Failure& why) {
     Lock lock(lock_);
     auto& target = *static_cast<Instance*>(task.instance);
@@ -146,18 +177,14 @@ void Actors::withdraw(Task& task, const graph::Failure& why) {
     if (constructs) tell_of_death(id);
 }
 
+/// The constructor could not even be received.
 void Actors::never_began(const ObjectId& id, const graph::Failure& why) {
     kill_here(id, constructor_failed(why));
 }
 
+/// Its arguments are here.
 void Actors::arrive(Task& task) {
-    static const graph::InputEvents events{
-        [](detail::Waiter& waiter) noexcept {
-            Task& waiting = *static_cast<detail::Input&>(waiter).task;
-            if (graph::arrived(waiting)) Engine::current().actors.arrive_here(waiting);
-        },
-        [](Object& object, bool value) { Engine::current().exchange.want(object, value); }};
-    if (graph::await_inputs(task, true, events)) arrive_here(task);
+    if (graph::await_inputs(task, true, here_events_)) arrive_here(task);
 }
 
 /// All that the call needs is on this rank.
@@ -214,9 +241,9 @@ void Actors::pump(Instance& instance, Lock& lock) {
     }
     if (ends) instances_.erase(ObjectId(instance.id));
     lock.unlock();
-    if (lent) engine_.resources.wake_waiting_and_groups();
-    while (Task* const task = refused.pop()) engine_.fail(*task, dead);
-    while (Task* const task = start.pop()) engine_.enqueue(*task);
+    if (lent) resources_.wake_waiting_and_groups();
+    while (Task* const task = refused.pop()) life_.fail(*task, dead);
+    while (Task* const task = start.pop()) life_.enqueue(*task);
 }
 
 /// Lends the actor's CPUs while all methods that are under way wait, and takes them back. Whether
@@ -225,7 +252,7 @@ bool Actors::settle_cpus(Instance& instance) {
     if (!instance.held || instance.held->options.cpus == 0) return false;
     const bool lends = instance.running != 0 && instance.waiting == instance.running;
     if (instance.held->lends == lends) return false;
-    engine_.resources.set_lends(*instance.held, lends);
+    resources_.set_lends(*instance.held, lends);
     return lends;
 }
 
@@ -239,7 +266,7 @@ void Actors::method_waits(const Task& method) {
         ++target.waiting;
         lent = settle_cpus(target);
     }
-    if (lent) engine_.resources.wake_waiting_and_groups();
+    if (lent) resources_.wake_waiting_and_groups();
 }
 
 void Actors::method_goes_on(const Task& method) {
@@ -256,8 +283,9 @@ Task* Actors::take_remains(Instance& instance) {
     Task* const end = graph::new_task(end_of_actor, 1);
     end->bound = end->here = true;  // others may wait for what it gives back
     if (instance.priority != 0) graph::extra_of(*end).options.priority = instance.priority;
-    new (graph::arguments(*end)) Remains{instance.info, std::exchange(instance.self, nullptr),
-                                         instance.constructed, std::move(instance.held)};
+    new (graph::arguments(*end))
+        Remains{instance.info, std::exchange(instance.self, nullptr), instance.constructed,
+                std::move(instance.held), &resources_};
     return end;
 }
 
@@ -267,7 +295,7 @@ void* Actors::prepare(Task& task) {
     if (task.info->actor == nullptr) {
         return task.info->method_of == target.info ? target.self : nullptr;
     }
-    engine_.resources.begin(*task.extra);
+    resources_.begin(*task.extra);
     Lock lock(lock_);
     if (target.dead) return nullptr;
     target.self =
@@ -279,7 +307,7 @@ FailurePtr Actors::finished(Task& task, FailurePtr failure) {
     // What the constructor took stays with the actor.
     std::unique_ptr<graph::TaskExtra> held;
     if (task.info->actor != nullptr && !failure && task.extra->holds) {
-        held = engine_.resources.keep(task);
+        held = resources_.keep(task);
     }
     Lock lock(lock_);
     auto& target = *static_cast<Instance*>(task.instance);
@@ -315,7 +343,7 @@ FailurePtr Actors::finished(Task& task, FailurePtr failure) {
 void Actors::end(const ObjectId& id) {
     // At the job's end ranks destroy their actors, and with them the handles of others: drain()
     // destroys those as well, and sees whose handles they held.
-    if (engine_.team.stopping()) return;
+    if (team_.stopping()) return;
     Lock lock(lock_);
     const auto found = instances_.find(id);
     if (found == instances_.end()) return;  // its constructor never came, or this is told again
@@ -333,8 +361,7 @@ bool Actors::kill_here(const ObjectId& id, const std::string& reason) {
     for (Task* task : target.under_way) task->cancelled.store(true);
     if (target.constructing) target.constructor->cancelled.store(true);
     pump(target, lock);
-    engine_.resources.wake_waiting();
-    engine_.waits.wake_cancelled();
+    life_.wake_cancelled();
     tell_of_death(id);
     return unknown;
 }
@@ -344,11 +371,11 @@ bool Actors::kill_here(const ObjectId& id, const std::string& reason) {
 /// is noted now for ever: the owner tells the end again then. Sending kills and watches by way of
 /// the owner would do as well, but a rank's calls could overtake its kill.
 void Actors::ask_owner(const ObjectId& id) {
-    if (id.owner == engine_.self()) {
-        if (!engine_.exchange.find_owned(id)) end(id);
+    if (id.owner == network_.self()) {
+        if (!exchange_.find_owned(id)) end(id);
         return;
     }
-    engine_.network.send(id.owner, wire::AskActor{id});
+    network_.send(id.owner, wire::AskActor{id});
 }
 
 /// To those who have calls that wait for their inputs.
@@ -366,7 +393,7 @@ void Actors::tell_of_death(const ObjectId& id) {
         // One whose constructor has not come may have a name that only its owner knows.
         named = target.info == nullptr || std::exchange(target.named, false);
     }
-    if (named) engine_.names.died(id);
+    if (named) names_.died(id);
     for (const Rank rank : watchers) send_death(rank, id, *death);
     fail_lines(id, death);
 }
@@ -376,7 +403,7 @@ void Actors::send_death(Rank to, const ObjectId& id, const graph::Failure& death
     death.encode(writer);
     wire::Written record(wire::ActorDead{id});
     record.bytes(writer.stream().data(), writer.stream().size());
-    engine_.network.send(to, record);
+    network_.send(to, record);
 }
 
 void Actors::on_watch(Rank from, const wire::WatchActor& message) {

@@ -3,17 +3,16 @@
 /// What calls of actors wait for, for the graph of waiting tasks.
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/actors.hpp"
-#include "runtime/engine.hpp"
-#include "runtime/stall_watch.hpp"
 
 namespace mobula::runtime {
 
 /// Calls in lines, and constructors: the first of a line waits for its inputs, or its name. The
 /// others are told with its age, which is the most that theirs can be.
 void Actors::list_lines(std::vector<Waiting>& all) {
-    const Rank self = engine_.self();
+    const Rank self = network_.self();
     const Time now = Clock::now();
     std::size_t listed = 0;
     std::lock_guard guard(lines_mutex_);
@@ -41,18 +40,21 @@ void Actors::list_lines(std::vector<Waiting>& all) {
 
 /// The inputs that it waits for.
 std::vector<Waiting::Target> Actors::targets_of(Task& task) {
-    std::vector<Waiting::Target> targets;
+    struct Found {
+        Exchange& exchange;
+        std::vector<Waiting::Target> targets;
+    } found{exchange_, {}};
     task.info->visit(
         graph::arguments(task),
         [](detail::Input& input, void* context) {
+            auto& [exchange, all] = *static_cast<Found*>(context);
             Object& object = Object::of(*input.cell);
-            if (graph::is_done(graph::state_of(object))) return;
-            static_cast<std::vector<Waiting::Target>*>(context)->push_back(
-                Engine::current().exchange.target_of(object));
+            if (!graph::is_done(graph::state_of(object))) all.push_back(exchange.target_of(object));
         },
-        &targets);
+        &found);
+    std::vector<Waiting::Target> targets = std::move(found.targets);
     const bool constructs = task.info->actor != nullptr;
-    if (constructs && unnamed_.contains(engine_.exchange.actor_of(Object::of(*task.actor)).first)) {
+    if (constructs && unnamed_.contains(exchange_.actor_of(Object::of(*task.actor)).first)) {
         targets.push_back({{}, "the name '" + graph::name_of(task) + "'"});
     }
     return targets;
@@ -67,7 +69,7 @@ TaskMark Actors::mark_of(const Task& task, Rank self) noexcept {
 
 /// Why the actor's calls have not begun. The lock is held; all that has room was reserved before.
 void Actors::copy(const Instance& target, Snapshot& all) const {
-    const Rank self = engine_.self();
+    const Rank self = network_.self();
     const std::size_t behind = all.behind.size();
     const auto add = [&](const Task& task) {
         if (all.behind.size() < all.behind.capacity()) all.behind.push_back(mark_of(task, self));
@@ -122,7 +124,7 @@ void Actors::list(std::vector<Waiting>& list) {
         Waiting& one = list.emplace_back();
         one.key = call.task.key();
         one.name = call.task.title();
-        one.rank = static_cast<unsigned>(index(engine_.self()));
+        one.rank = static_cast<unsigned>(index(network_.self()));
         one.seconds = std::chrono::duration<double>(now - call.since).count();
         if (call.why == CallMark::Why::bytes) {
             one.state = "waits for the bytes of its arguments";

@@ -18,6 +18,7 @@
 #include "base/encoding.hpp"
 #include "base/spinlock.hpp"
 #include "runtime/engine.hpp"
+#include "runtime/failures.hpp"
 
 namespace mobula::detail {
 
@@ -269,7 +270,7 @@ void call(Cell* actor, Task& method, const CallOptions* options) {
     Engine& engine = Engine::current();
     if (actor == nullptr) {
         // Nobody can wait for its results, but a stream asks who makes it when it goes.
-        engine.fail(method, engine.cancelled(method));
+        engine.fail(method, runtime::failure_of_cancelled(method, engine.self()));
         throw BadInput("call: the handle is default-made and names no actor");
     }
     if (options != nullptr && options->priority) {

@@ -41,10 +41,11 @@ std::size_t ArrivalQueue::add(Cell& cell) {
     Node& node = nodes_[number];
     node.queue = this;
     node.held = CellPtr::share(cell);
-    node.fire = [](Waiter& waiter) noexcept {
+    static constexpr WaiterEvents node_events{[](Waiter& waiter) noexcept {
         auto& fired = static_cast<Node&>(waiter);
         fired.queue->arrive(fired);
-    };
+    }};
+    node.events = &node_events;
     ++added_;
     Object& object = Object::of(cell);
     if (!graph::add_waiter(object, node)) {

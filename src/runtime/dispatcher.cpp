@@ -10,7 +10,8 @@
 #include "base/encoding.hpp"
 #include "base/log.hpp"
 #include "base/tsc.hpp"
-#include "runtime/engine.hpp"
+#include "runtime/failures.hpp"
+#include "runtime/frame.hpp"
 #include "runtime/task_record.hpp"
 
 namespace mobula::runtime {
@@ -54,16 +55,24 @@ private:
 
 }  // namespace
 
-Dispatcher::Dispatcher(Engine& engine, Network& network, scheduler::Loads::WorkersOf workers_of,
-                       std::chrono::microseconds window, Duration look_period)
-    : engine_(engine),
-      network_(network),
-      repeated_(engine.options.large_value_bytes),
+static std::uint64_t in_nanoseconds(Duration duration) {
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(duration).count());
+}
+
+Dispatcher::Dispatcher(const Parts& parts, const Settings& settings,
+                       scheduler::Loads::WorkersOf workers_of)
+    : life_(parts.life),
+      network_(parts.network),
+      team_(parts.team),
+      exchange_(parts.exchange),
+      resources_(parts.resources),
+      functions_(parts.functions),
+      clerk_(parts.clerk),
+      settings_(settings),
+      repeated_(settings.large_value_bytes),
       slots_(1),  // slot 0 is the end of the free list
-      loads_(network.self(), static_cast<std::uint32_t>(network.ranks()), std::move(workers_of),
-             static_cast<std::uint64_t>(std::chrono::nanoseconds(window).count()),
-             static_cast<std::uint64_t>(std::chrono::nanoseconds(look_period).count())),
-      look_period_(look_period) {}
+      loads_(network_.self(), static_cast<std::uint32_t>(network_.ranks()), std::move(workers_of),
+             in_nanoseconds(settings.window), in_nanoseconds(settings.look_period)) {}
 
 // ---- the table of sent tasks ----
 
@@ -156,20 +165,20 @@ void Dispatcher::place(Task& task) {
     if (task.placed) {
         if (task.where != network_.self()) return send(task, task.where);
         task.bound = true;
-        return engine_.run_here(task);
+        return life_.run_here(task);
     }
     const TaskOptions* const options = task.extra != nullptr ? &task.extra->options : nullptr;
     if (options != nullptr &&
         (task.extra->demands || options->placement.kind != Placement::Kind::automatic)) {
         Rank to{};
         try {
-            to = engine_.resources.choose(*options, task.extra->demands);
+            to = resources_.choose(*options, task.extra->demands);
         } catch (...) {  // its bundle has gone while it waited for its inputs
-            return engine_.fail(task, engine_.caught(task));
+            return life_.fail(task, failure_of_caught(task, network_.self()));
         }
         if (to == network_.self()) {
             task.bound = true;
-            return engine_.run_here(task);
+            return life_.run_here(task);
         }
         return send(task, to);
     }
@@ -183,7 +192,7 @@ bool Dispatcher::place_near(Task& task) {
         Exchange& exchange;
         bool for_clerk;
         std::vector<std::pair<Rank, std::size_t>> ranks;
-    } bytes{engine_.exchange, false, {}};
+    } bytes{exchange_, false, {}};
     task.info->visit(
         graph::arguments(task),
         [](detail::Input& input, void* context) {
@@ -206,21 +215,21 @@ bool Dispatcher::place_near(Task& task) {
         },
         &bytes);
     if (bytes.for_clerk) {
-        engine_.clerk.give([this, &task] { place(task); });
+        clerk_.give([this, &task] { place(task); });
         return true;
     }
     if (bytes.ranks.empty()) return false;
     const auto most =
         std::max_element(bytes.ranks.begin(), bytes.ranks.end(),
                          [](const auto& a, const auto& b) { return a.second < b.second; });
-    if (most->second < engine_.options.locality_bytes) return false;
+    if (most->second < settings_.locality_bytes) return false;
     // Nor is it soon taken back from there: its bytes would have to come along.
     task.bound = true;
     task.near = true;
     if (most->first != network_.self()) {
         send(task, most->first);
     } else {
-        engine_.run_here(task);
+        life_.run_here(task);
     }
     return true;
 }
@@ -255,14 +264,14 @@ void Dispatcher::look_for_repeats(const Task& task, detail::Writer& arguments) {
     const bool blocks_travel = network_.transport().verb(task.where) != transport::Verb::map;
     const std::size_t bytes = RepeatedValues::bytes_sent(arguments, blocks_travel);
     if (!repeated_.large(bytes)) return;
-    if (!repeated_.note(engine_.functions.index_of(*task.info), bytes, arguments)) return;
+    if (!repeated_.note(functions_.index_of(*task.info), bytes, arguments)) return;
     log::warning(RepeatedValues::warning(task.info->name(), bytes));
 }
 
 /// An actor's constructor or call names the actor in front.
 void Dispatcher::begin_task(const Task& task, const wire::TaskHead& head, RecordWriter& record) {
     if (task.actor == nullptr) return wire::begin(wire::RunTask{head}, record);
-    const ObjectId actor = engine_.exchange.actor_of(Object::of(*task.actor)).first;
+    const ObjectId actor = exchange_.actor_of(Object::of(*task.actor)).first;
     if (task.info->actor != nullptr) return wire::begin(wire::Spawn{actor, head}, record);
     wire::begin(wire::Call{actor, head}, record);
 }
@@ -278,8 +287,8 @@ void Dispatcher::write_task(Task& task, RecordWriter& record, bool first_time) {
         task.info->encode(graph::arguments(task), arguments);
     }
     const bool plain = arguments.attachments().empty() && arguments.references().empty() &&
-                       arguments.stream().size() <= engine_.options.inline_bytes;
-    wire::TaskHead head{engine_.functions.index_of(*task.info), 0, task.key};
+                       arguments.stream().size() <= settings_.inline_bytes;
+    wire::TaskHead head{functions_.index_of(*task.info), 0, task.key};
     if (options) head.flags |= wire::has_options;
     if (plain) head.flags |= wire::plain_arguments;
     const bool must = task.bound || task.placed || (task.extra != nullptr && !options);
@@ -291,13 +300,13 @@ void Dispatcher::write_task(Task& task, RecordWriter& record, bool first_time) {
         record.bytes(arguments.stream().data(), arguments.stream().size());
     } else {
         if (first_time) look_for_repeats(task, arguments);
-        engine_.exchange.put_encoded(*engine_.exchange.seal(arguments), task.where, record);
+        exchange_.put_encoded(*exchange_.seal(arguments), task.where, record);
     }
 }
 
 void Dispatcher::send(Task& task, Rank to) {
     if (drained_) [[unlikely]]  // the destructor of an actor submits it, at the job's end
-        return engine_.fail(task, engine_.cancelled(task));
+        return life_.fail(task, failure_of_cancelled(task, network_.self()));
     task.where = to;
     task.results_left = task.info->results;
     const bool first_time = task.key.generation == 0;
@@ -308,43 +317,39 @@ void Dispatcher::send(Task& task, Rank to) {
 }
 
 void Dispatcher::send_by_clerk(Task& task, bool first_time) {
-    engine_.clerk.give([this, &task, first_time] { hand_over(task, first_time); });
+    clerk_.give([this, &task, first_time] { hand_over(task, first_time); });
 }
 
 /// Encodes and sends it, unless it was cancelled.
-
 void Dispatcher::hand_over(Task& task, bool first_time) {
     const Rank to = task.where;
     const TaskKey key = task.key;
     const std::uint64_t cancels = cancels_.load();
-    const bool construct = task.info->actor != nullptr;
     if (!task.advance(Task::Phase::sent)) {
         forget(task);
-        // Who called it over fails its results, and looks at it as long as he locks one of them.
+        // The canceller may still read the task while it holds a result's lock.
         for (std::uint32_t i = 0; i < task.info->results; ++i) {
             std::lock_guard wait(task.results(i)->lock);
         }
-        return engine_.retire(task);
+        return life_.retire(task);
     }
     if (graph::is_cancelled(task)) {
-        const FailurePtr failure = engine_.cancelled(task);
         forget(task);
-        if (construct) engine_.actors.kill_there(task, to, *failure);
-        return engine_.fail(task, failure);
+        return life_.fail_unsent(task, to, failure_of_cancelled(task, network_.self()));
     }
     RecordWriter record;
     try {
         write_task(task, record, first_time);
     } catch (...) {
         // An argument that cannot be encoded fails the task, not the job.
-        const FailurePtr failure = engine_.caught(task, graph::Doing::encoding_argument);
+        const FailurePtr failure =
+            failure_of_caught(task, network_.self(), graph::Doing::encoding_argument);
         forget(task);
-        if (construct) engine_.actors.kill_there(task, to, *failure);
-        return engine_.fail(task, failure);
+        return life_.fail_unsent(task, to, failure);
     }
     network_.send(to, record);
-    // From here on the task may be gone. Who cancelled it since it counts as sent may have told the
-    // rank before the task itself went there.
+    // From here on the task may be gone. A canceller that found it sent may have told the rank
+    // before the task itself went there.
     if (cancels_.load() != cancels) repeat_cancel(to, key);
 }
 
@@ -374,7 +379,7 @@ void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
     Object& object = *task.results(number);
     const detail::TypeInfo& type = *object.type;
     wire::Result result{{task.key, run_time(), static_cast<std::uint16_t>(number)}};
-    if (type.plain && type.size <= engine_.options.inline_bytes) {
+    if (type.plain && type.size <= settings_.inline_bytes) {
         wire::Written record(result);
         record.bytes(object.content.value, type.size);
         graph::complete_alone(object);
@@ -388,19 +393,20 @@ void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
             const Encoding encoding;
             type.encode(object.content.value, writer);
         }
-        if (engine_.exchange.fits_inline(writer)) {
+        if (exchange_.fits_inline(writer)) {
             result.head.form = ResultForm::encoded;
             wire::Written record(result);
-            engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
+            exchange_.put_encoded(*exchange_.seal(writer), task.where, record);
             network_.send(task.where, record);
         } else {
             result.head.form = ResultForm::located;
             result.copy.bytes = type.weight(object.content.value);
-            result.copy.serial = engine_.exchange.keep_copy(object, engine_.exchange.seal(writer));
+            result.copy.serial = exchange_.keep_copy(object, exchange_.seal(writer));
             network_.send(task.where, result);
         }
     } catch (...) {
-        give_failure(task, *engine_.caught(task, graph::Doing::encoding_result));
+        give_failure(task,
+                     *failure_of_caught(task, network_.self(), graph::Doing::encoding_result));
     }
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,15 +15,17 @@
 #include "base/rank_index.hpp"
 #include "base/spinlock.hpp"
 #include "graph/task.hpp"
+#include "runtime/clerk.hpp"
 #include "runtime/exchange.hpp"
+#include "runtime/functions.hpp"
 #include "runtime/network.hpp"
 #include "runtime/repeated_values.hpp"
+#include "runtime/resources.hpp"
+#include "runtime/task_life.hpp"
 #include "scheduler/loads.hpp"
+#include "worker/team.hpp"
 
 namespace mobula::runtime {
-
-class Engine;
-using detail::Task;
 
 /// Tasks between ranks: chooses the rank, sends, receives, gives results back, and takes back what
 /// has not started when this rank runs dry. A sent task stays in this rank's table, with its
@@ -29,9 +33,24 @@ using detail::Task;
 /// called while the network is driven.
 class Dispatcher {
 public:
-    /// `look_period`: how long a rank may seem stuck before its tasks are taken back.
-    Dispatcher(Engine& engine, Network& network, scheduler::Loads::WorkersOf workers_of,
-               std::chrono::microseconds window, Duration look_period);
+    struct Parts {
+        TaskLife& life;
+        Network& network;
+        worker::Team& team;
+        Exchange& exchange;
+        ResourceGate& resources;
+        const FunctionTable& functions;
+        Clerk& clerk;
+    };
+    struct Settings {
+        std::chrono::microseconds window;  ///< of work that a rank is sent ahead
+        Duration look_period;           ///< a rank may seem stuck before its tasks are taken back
+        std::size_t inline_bytes;       ///< of the largest value inside a message
+        std::size_t locality_bytes;     ///< of inputs that draw a task to their rank
+        std::size_t large_value_bytes;  ///< see RepeatedValues
+    };
+    Dispatcher(const Parts& parts, const Settings& settings,
+               scheduler::Loads::WorkersOf workers_of);
 
     /// Sends the task to the best rank, or runs it here.
     void place(Task& task);
@@ -72,8 +91,26 @@ public:
     /// empty when there is nothing.
     [[nodiscard]] std::string describe_sent(Rank where) const;
 
-    void on_task(Rank from, wire::Kind kind, const ObjectId& actor, const wire::TaskHead& head,
-                 wire::RecordReader& tail);
+    /// A task of another rank, as a record tells it.
+    struct Received {
+        Task* task;
+        Arrived arrived;     ///< arguments of which blocks are still elsewhere
+        FailurePtr failure;  ///< it cannot be read and is to be refused
+    };
+    /// The function that the record calls. Throws Error where it calls none, or not as what it is.
+    [[nodiscard]] const detail::FunctionInfo& function_of(wire::Kind kind,
+                                                          const wire::TaskHead& head) const;
+    /// Reads options and arguments of such a call.
+    [[nodiscard]] Received receive(Rank from, wire::Kind kind, const wire::TaskHead& head,
+                                   wire::RecordReader& tail);
+    /// Tells the task's rank why it does not run, and frees it. It has no arguments.
+    void refuse(Task& task, const graph::Failure& failure) noexcept;
+    /// Brings what of the arguments is elsewhere, and calls `done`: the task may run, or is refused
+    /// for this failure afterwards.
+    void fetch_arguments(Task& task, Arrived arrived,
+                         std::function<void(const FailurePtr& failure)> done);
+
+    void on_task(Rank from, const wire::RunTask& message, wire::RecordReader& tail);
     void on_result(Rank from, const wire::Result& message, wire::RecordReader& tail);
     void on_recall(Rank from, const wire::Recall& message);
     void on_returned(Rank from, const wire::Returned& message);
@@ -116,8 +153,6 @@ private:
     void begin_task(const Task& task, const wire::TaskHead& head, wire::RecordWriter& record);
     void write_task(Task& task, wire::RecordWriter& record, bool first_time);
     void look_for_repeats(const Task& task, detail::Writer& arguments);
-    void refuse(Task& task, const graph::Failure& failure) noexcept;
-    void fetch_arguments(Task& task, wire::Kind kind, Arrived arrived);
     void let_go(Rank from, const wire::Result& message, wire::RecordReader& tail);
     void repeat_cancel(Rank to, TaskKey key);
     [[nodiscard]] bool refill(Rank rank);
@@ -129,8 +164,14 @@ private:
     void ask_back(const scheduler::Loads::Recall& recall);
     void say_room() noexcept;
 
-    Engine& engine_;
+    TaskLife& life_;
     Network& network_;
+    worker::Team& team_;
+    Exchange& exchange_;
+    ResourceGate& resources_;
+    const FunctionTable& functions_;
+    Clerk& clerk_;
+    const Settings settings_;
     RepeatedValues repeated_;
     std::atomic<std::uint64_t> cancels_{0};  ///< so many were begun
     mutable Spinlock lock_;  ///< of the table of sent tasks, and of the loads that it makes
@@ -141,7 +182,6 @@ private:
     scheduler::Loads loads_;
 
     // Of look(). Written under the lock.
-    const Duration look_period_;
     std::atomic<Time::rep> look_at_{Time::max().time_since_epoch().count()};
     bool brisk_ = false;  ///< the next look is at most a period away
     Duration look_step_{};

@@ -8,7 +8,6 @@
 
 #include "graph/task_list.hpp"
 #include "runtime/dispatcher.hpp"
-#include "runtime/engine.hpp"
 
 namespace mobula::runtime {
 
@@ -33,8 +32,8 @@ std::uint64_t nanoseconds(Time time) noexcept {
 
 /// Where the load is least: here while the workers have little, then whatever rank has room.
 void Dispatcher::place_by_load(Task& task) {
-    if (engine_.team.backlog() < engine_.team.workers_for_usual() * tasks_per_worker_here) {
-        return engine_.run_here(task);
+    if (team_.backlog() < team_.workers_for_usual() * tasks_per_worker_here) {
+        return life_.run_here(task);
     }
     std::optional<Rank> to;
     {
@@ -42,7 +41,7 @@ void Dispatcher::place_by_load(Task& task) {
         to = loads_.next_with_room();
     }
     if (to) return send(task, *to);
-    engine_.run_here(task);
+    life_.run_here(task);
 }
 
 /// Sends the rank as much as it has room for; whether there was anything.
@@ -52,7 +51,7 @@ bool Dispatcher::refill(Rank rank) {
             std::lock_guard guard(lock_);
             if (!loads_.room(rank)) return true;
         }
-        Task* const task = engine_.team.take();
+        Task* const task = team_.take();
         if (task == nullptr) return any;
         send(*task, rank);
     }
@@ -68,11 +67,11 @@ bool Dispatcher::share(bool near) {
     if (room == 0) return false;
     graph::TaskList tasks;
     for (std::uint32_t i = 0; i < room; ++i) {
-        Task* const task = engine_.team.take();
+        Task* const task = team_.take();
         if (task == nullptr) break;
         tasks.push(*task);
     }
-    if (near && tasks.empty()) tasks = engine_.team.take_near(room);
+    if (near && tasks.empty()) tasks = team_.take_near(room);
     const bool any = !tasks.empty();
     while (Task* const task = tasks.pop()) {
         task->bound = task->near = false;
@@ -84,7 +83,7 @@ bool Dispatcher::share(bool near) {
         if (to) {
             send(*task, *to);
         } else {
-            engine_.team.push(*task);
+            team_.push(*task);
         }
     }
     return any;
@@ -95,13 +94,13 @@ bool Dispatcher::share(bool near) {
 /// Something may wait from now on. The lock is held.
 void Dispatcher::watch() noexcept {
     brisk_ = true;
-    look_step_ = look_period_;
+    look_step_ = settings_.look_period;
     look_at_.store((Clock::now() + look_step_).time_since_epoch().count(),
                    std::memory_order_relaxed);
 }
 
 void Dispatcher::look(Time now) noexcept {
-    const worker::Team& team = engine_.team;
+    const worker::Team& team = team_;
     if (now < next_look()) {
         // Tasks that were only queued here have told nobody.
         if (next_look() != Time::max() || team.backlog() == 0) return;
@@ -120,7 +119,7 @@ void Dispatcher::look(Time now) noexcept {
     if (moves || !waited) still_here_since_ = now;
     const Duration still = now - still_here_since_;
     bool moved = false;
-    if (still >= look_period_ && team.idle_for_usual() == 0) {
+    if (still >= settings_.look_period && team.idle_for_usual() == 0) {
         moved = share(still >= std::chrono::nanoseconds(Loads::near_patience_ns));
     }
 
@@ -133,8 +132,8 @@ void Dispatcher::look(Time now) noexcept {
         while (const auto recall = loads_.recall_stuck()) recalls.push_back(*recall);
         moved = moved || !recalls.empty();
         if (!brisk_) {
-            look_step_ =
-                moved ? look_period_ : std::min(look_step_ * 2, look_period_ * slackest_look);
+            look_step_ = moved ? settings_.look_period
+                               : std::min(look_step_ * 2, settings_.look_period * slackest_look);
             const bool waits = loads_.anything_waits() || team.backlog() != 0;
             brisk_ = moved && waits;
             look_at_.store((waits ? now + look_step_ : Time::max()).time_since_epoch().count(),
@@ -150,7 +149,7 @@ void Dispatcher::ask_back(const Loads::Recall& recall) {
 }
 
 void Dispatcher::idle() noexcept {
-    if (engine_.team.idle_for_usual() != 0) {
+    if (team_.idle_for_usual() != 0) {
         if (robbed_.load(std::memory_order_relaxed)) say_room();
         std::optional<Loads::Recall> recall;
         {
@@ -159,7 +158,7 @@ void Dispatcher::idle() noexcept {
         }
         if (recall) ask_back(*recall);
     }
-    if (next_look() != Time::max() || engine_.team.backlog() != 0) look(Clock::now());
+    if (next_look() != Time::max() || team_.backlog() != 0) look(Clock::now());
 }
 
 // ---- being asked ----
@@ -169,15 +168,15 @@ void Dispatcher::on_recall(Rank from, const wire::Recall& message) {
     if (how > Loads::Asked::near) throw Error("a record asks for tasks in no known way");
     const bool near = how == Loads::Asked::near;
     wire::Returned answer;
-    graph::TaskList tasks = engine_.team.take_foreign(from, message.count, near);
+    graph::TaskList tasks = team_.take_foreign(from, message.count, near);
     while (Task* const task = tasks.pop()) {
         answer.tasks.push_back(task->key);
         foreign_ended(*task);
-        engine_.drop(*task);
+        life_.drop(*task);
     }
     if (how != Loads::Asked::kindly) {
-        const std::size_t backlog = engine_.team.backlog();
-        const std::size_t idle_workers = engine_.team.idle_for_usual();
+        const std::size_t backlog = team_.backlog();
+        const std::size_t idle_workers = team_.idle_for_usual();
         if (backlog < idle_workers) {
             answer.idle_workers = static_cast<std::uint32_t>(idle_workers - backlog);
         } else {
@@ -236,7 +235,7 @@ void Dispatcher::on_returned(Rank from, const wire::Returned& message) {
     for (Task* const task : tasks) {
         task->bound = task->near = false;
         if (how == Loads::Asked::kindly) {
-            engine_.run_here(*task);
+            life_.run_here(*task);
         } else {
             place_by_load(*task);
         }

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "runtime/dispatcher.hpp"
-#include "runtime/engine.hpp"
+#include "runtime/failures.hpp"
 #include "runtime/task_record.hpp"
 
 namespace mobula::runtime {
@@ -18,25 +18,27 @@ using wire::ResultForm;
 // ---- tasks of other ranks ----
 
 /// A method runs on an actor, a constructor makes one, and anything else does without.
-static void check_kind(Kind kind, const detail::FunctionInfo& info) {
-    const Kind right = info.actor != nullptr       ? Kind::spawn
-                       : info.method_of != nullptr ? Kind::call
-                                                   : Kind::task;
-    if (kind != right) throw Error("a record calls a function as what it is not");
+static Kind kind_of(const detail::FunctionInfo& info) {
+    if (info.actor != nullptr) return Kind::spawn;
+    return info.method_of != nullptr ? Kind::call : Kind::task;
 }
 
-void Dispatcher::on_task(Rank from, Kind kind, const ObjectId& actor, const wire::TaskHead& head,
-                         RecordReader& tail) {
-    const detail::FunctionInfo* const info = engine_.functions.at(head.function);
+const detail::FunctionInfo& Dispatcher::function_of(Kind kind, const wire::TaskHead& head) const {
+    const detail::FunctionInfo* const info = functions_.at(head.function);
     if (info == nullptr) throw Error("a record calls a function that does not exist");
-    check_kind(kind, *info);
-    if (kind != Kind::task) engine_.actors.check_arrival(actor, *info);
+    if (kind != kind_of(*info)) throw Error("a record calls a function as what it is not");
+    return *info;
+}
+
+Dispatcher::Received Dispatcher::receive(Rank from, Kind kind, const wire::TaskHead& head,
+                                         RecordReader& tail) {
+    const detail::FunctionInfo& info = function_of(kind, head);
     std::unique_ptr<graph::TaskExtra> extra;
     if ((head.flags & wire::has_options) != 0) extra = read_extra(tail);
     if (extra && kind == Kind::call) extra->own_priority = true;  // it has no other option
-    if (extra && extra->demands) engine_.resources.check_arrival(extra->options);
+    if (extra && extra->demands) resources_.check_arrival(extra->options);
 
-    Task& task = *graph::new_task(*info, 1);
+    Task& task = *graph::new_task(info, 1);
     task.foreign = true;
     task.bound = (head.flags & wire::bound) != 0;
     task.near = (head.flags & wire::near_bytes) != 0;
@@ -48,53 +50,55 @@ void Dispatcher::on_task(Rank from, Kind kind, const ObjectId& actor, const wire
         if ((head.flags & wire::plain_arguments) != 0) {
             graph::open_arguments(task, tail.rest());
         } else {
-            arrived = engine_.exchange.get_encoded(from, tail);
+            arrived = exchange_.get_encoded(from, tail);
             if (arrived.parts.empty()) {
                 graph::open_arguments(task, std::move(arrived.encoded));
             }
         }
     } catch (...) {
-        const FailurePtr failure = engine_.caught(task, graph::Doing::decoding_argument);
-        if (kind == Kind::spawn) engine_.actors.never_began(actor, *failure);
-        return refuse(task, *failure);
+        return {
+            &task, {}, failure_of_caught(task, network_.self(), graph::Doing::decoding_argument)};
     }
     foreign_started(task);
-    if (!arrived.parts.empty()) {
-        if (kind != Kind::task) engine_.actors.expect(task, actor, kind == Kind::spawn);
-        return fetch_arguments(task, kind, std::move(arrived));
-    }
-    if (kind == Kind::task) return engine_.run_here(task);
-    engine_.actors.receive(task, actor, kind == Kind::spawn);
+    return {&task, std::move(arrived), nullptr};
 }
 
-/// It has no arguments, so it cannot even be run to fail.
+void Dispatcher::on_task(Rank from, const wire::RunTask& message, RecordReader& tail) {
+    auto [task, arrived, failure] = receive(from, Kind::task, message.head, tail);
+    if (failure) return refuse(*task, *failure);
+    if (arrived.parts.empty()) return life_.run_here(*task);
+    fetch_arguments(*task, std::move(arrived), [this, task = task](const FailurePtr& refused) {
+        if (!refused) life_.run_here(*task);
+    });
+}
+
 void Dispatcher::refuse(Task& task, const graph::Failure& failure) noexcept {
     give_failure(task, failure);
     graph::free_task(task);
 }
 
-/// Blocks of the arguments are still to come. What arrived is held until they are here: it has the
-/// reference without which their owner may free them.
-void Dispatcher::fetch_arguments(Task& task, Kind kind, Arrived arrived) {
+/// What arrived is held until the blocks are here: it has the reference without which their owner
+/// may free them.
+void Dispatcher::fetch_arguments(Task& task, Arrived arrived,
+                                 std::function<void(const FailurePtr&)> done) {
     auto* const held = arrived.encoded.release();
-    engine_.exchange.pull(
-        std::move(arrived.parts), [this, &task, kind, held](const Pulled& pulled) {
-            std::unique_ptr<Encoded> value(held);
-            if (pulled.lost) return;
-            try {
-                if (!pulled.whole()) throw Error(std::string(pulled.refusal));
-                graph::open_arguments(task, std::move(value));
-            } catch (...) {
-                const FailurePtr failure =
-                    engine_.caught(task, pulled.whole() ? graph::Doing::decoding_argument
-                                                        : graph::Doing::bringing_argument);
-                if (kind != Kind::task) engine_.actors.withdraw(task, *failure);
-                foreign_ended(task);
-                return refuse(task, *failure);
-            }
-            if (kind == Kind::task) return engine_.run_here(task);
-            engine_.actors.arrive(task);
-        });
+    exchange_.pull(std::move(arrived.parts), [this, &task, held,
+                                              done = std::move(done)](const Pulled& pulled) {
+        std::unique_ptr<Encoded> value(held);
+        if (pulled.lost) return;
+        try {
+            if (!pulled.whole()) throw Error(std::string(pulled.refusal));
+            graph::open_arguments(task, std::move(value));
+        } catch (...) {
+            const FailurePtr failure = failure_of_caught(
+                task, network_.self(),
+                pulled.whole() ? graph::Doing::decoding_argument : graph::Doing::bringing_argument);
+            done(failure);
+            foreign_ended(task);
+            return refuse(task, *failure);
+        }
+        done(nullptr);
+    });
 }
 
 // ---- what comes back ----
@@ -121,13 +125,13 @@ void Dispatcher::on_result(Rank from, const wire::Result& message, RecordReader&
         std::memcpy(graph::make_place(object, *object.type), bytes.data(), bytes.size());
         graph::complete(object);
     } else if (form == ResultForm::encoded) {
-        Arrived arrived = engine_.exchange.get_encoded(from, tail);
+        Arrived arrived = exchange_.get_encoded(from, tail);
         if (!arrived.parts.empty()) throw Error("a record gives a result with blocks elsewhere");
         graph::complete(object, arrived.encoded.release());
     } else {
-        engine_.exchange.set_location(object, {from, message.copy});
+        exchange_.set_location(object, {from, message.copy});
     }
-    if (last) engine_.retire(*task);
+    if (last) life_.retire(*task);
     if (!more || refill(from)) return;
     // It will soon idle, and what waits elsewhere may be moved there.
     std::lock_guard guard(lock_);
@@ -137,9 +141,9 @@ void Dispatcher::on_result(Rank from, const wire::Result& message, RecordReader&
 /// A result that nobody waits for: what was given with it goes back.
 void Dispatcher::let_go(Rank from, const wire::Result& message, RecordReader& tail) {
     if (message.head.form == ResultForm::encoded) {
-        static_cast<void>(engine_.exchange.get_encoded(from, tail));
+        static_cast<void>(exchange_.get_encoded(from, tail));
     } else if (message.head.form == ResultForm::located) {
-        engine_.exchange.drop_copy(from, message.copy.serial);
+        exchange_.drop_copy(from, message.copy.serial);
     }
 }
 
@@ -158,8 +162,7 @@ void Dispatcher::on_cancel(Rank from, const wire::Cancel& message) {
         }
     }
     if (children) cancel_children();
-    engine_.resources.wake_waiting();
-    engine_.waits.wake_cancelled();
+    life_.wake_cancelled();
 }
 
 }  // namespace mobula::runtime

@@ -12,30 +12,23 @@
 
 namespace mobula::runtime {
 
-bool Engine::drive() noexcept {
-    const Driving driving;
-    return !network.alone() && network.transport().progress();
-}
-
 bool Engine::poll() noexcept {
     if (network.alone()) return false;
-    if (!worker::Team::on_worker()) return drive();
+    if (!worker::Team::on_worker()) return network.drive();
     const Clerk::Helper helper;
-    return drive();
+    return network.drive();
 }
 
-void Engine::flush() noexcept {
-    if (!network.alone()) network.transport().flush();
-}
+void Engine::flush() noexcept { network.flush(); }
 
 void Engine::sleep(Time deadline) noexcept {
     network.transport().wait(std::min(deadline, dispatcher.next_look()));
 }
-void Engine::wake_sleeper() noexcept { network.transport().wake(); }
+void Engine::wake_sleeper() noexcept { network.wake_sleeper(); }
 
 void Engine::tick(Time now) noexcept {
     const Driving driving;
-    ticked_at_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+    clock.tick(now);
     network.transport().tick(now);
     last_word.tick();
     stall_watch.tick(now);

@@ -70,7 +70,7 @@ int Engine::run(const std::function<DriverEnd()>& driver) {
             worker::Team::frame() = nullptr;
             if (open_ == nullptr) end_forked_child();
             code_ = end.code;
-            if (!last_word.close(!end.sentence.empty())) LastWord::await();
+            if (!last_word.close(code_, !end.sentence.empty())) LastWord::await();
             if (!end.sentence.empty()) std::fprintf(stderr, "%s\n", end.sentence.c_str());
             for (std::size_t i = 0; i < network.ranks(); ++i) {
                 const auto rank = static_cast<Rank>(i);
@@ -111,7 +111,7 @@ void Engine::drop_while_driving(Task& task) noexcept {
 /// still come only ends what is left, and nobody waits for this rank but with its end.
 void Engine::finish_chores() {
     constexpr std::chrono::milliseconds between_looks{1};
-    for (; !clerk.await_idle(between_looks); drive()) clerk.hurry();
+    for (; !clerk.await_idle(between_looks); network.drive()) clerk.hurry();
     clerk.end();
 }
 
@@ -159,6 +159,7 @@ void Engine::end_job(const std::string& sentence, int code) noexcept {
 void Engine::close_in_child() noexcept {
     if (instance_ == nullptr) return;
     open_ = nullptr;
+    instance_->exchange.close();
     if (!instance_->network.alone()) instance_->network.transport().forbid();
     fatal::uninstall();
     unwatch_signals();

@@ -13,12 +13,13 @@
 #include "base/log.hpp"
 #include "base/tsc.hpp"
 #include "graph/promised.hpp"
+#include "runtime/failures.hpp"
+#include "runtime/running.hpp"
 #include "worker/thread_state.hpp"
 
 namespace mobula::runtime {
 
 using graph::State;
-using wire::Kind;
 
 namespace {
 
@@ -56,20 +57,62 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       team(team_settings(options, peers, cluster.self()), *this),
       exchange(network, clerk, {options.inline_bytes},
                [this](const ObjectId& id, Rank rank) { actors.ended(id, rank); }),
-      dispatcher(
-          *this, network, [this](Rank rank) { return peers[index(rank)].workers; },
-          std::chrono::microseconds(options.window_us), look_period(peers)),
-      actors(*this),
-      streams(*this),
-      names(*this),
       groups(*this),
       resources(*this, peers),
-      waits(*this),
-      forwarder(*this),
-      handle_circles(*this),
-      stall_watch(*this),
-      last_word(*this),
-      clerk(options.stack_bytes, [this] { flush(); }) {
+      waits(*this, network, exchange, team),
+      forwarder(network, team, waits),
+      dispatcher({.life = *this,
+                  .network = network,
+                  .team = team,
+                  .exchange = exchange,
+                  .resources = resources,
+                  .functions = functions,
+                  .clerk = clerk},
+                 {.window = std::chrono::microseconds(options.window_us),
+                  .look_period = look_period(peers),
+                  .inline_bytes = options.inline_bytes,
+                  .locality_bytes = options.locality_bytes,
+                  .large_value_bytes = options.large_value_bytes},
+                 [this](Rank rank) { return peers[index(rank)].workers; }),
+      streams({.network = network,
+               .exchange = exchange,
+               .team = team,
+               .waits = waits,
+               .forwarder = forwarder,
+               .dispatcher = dispatcher}),
+      names(network, exchange, team, waits),
+      handle_circles(network, exchange),
+      actors({.life = *this,
+              .network = network,
+              .team = team,
+              .exchange = exchange,
+              .resources = resources,
+              .dispatcher = dispatcher,
+              .streams = streams,
+              .names = names,
+              .handle_circles = handle_circles,
+              .clerk = clerk,
+              .clock = clock}),
+      stall_watch({.network = network,
+                   .team = team,
+                   .clerk = clerk,
+                   .exchange = exchange,
+                   .waits = waits,
+                   .actors = actors,
+                   .resources = resources,
+                   .groups = groups},
+                  options.stall_seconds, end_of_standstill()),
+      last_word(network, options.status_file,
+                {.describe_sent = [this](Rank rank) { return dispatcher.describe_sent(rank); },
+                 .running_name = &running_name,
+                 .leave = [this](int code) { leave(code); }}),
+      clerk(options.stack_bytes, [this] { flush(); }),
+      exist_events_(
+          [](Task& task, void* self) noexcept { static_cast<Engine*>(self)->place(task); },
+          &Engine::want, this),
+      here_events_(
+          [](Task& task, void* self) noexcept { static_cast<Engine*>(self)->enqueue(task); },
+          &Engine::want, this) {
     instance_ = open_ = this;
     static const int guarded = pthread_atfork(nullptr, nullptr, &close_in_child);
     static_cast<void>(guarded);
@@ -82,24 +125,14 @@ void Engine::throw_not_running() {
     throw Error("mobula was used outside of mobula::run: there is no engine");
 }
 
-const graph::InputEvents& Engine::exist_events() noexcept {
-    static const graph::InputEvents events{
-        [](detail::Waiter& waiter) noexcept {
-            Task& task = *static_cast<detail::Input&>(waiter).task;
-            if (graph::arrived(task)) instance_->place(task);
-        },
-        [](Object& object, bool value) { instance_->exchange.want(object, value); }};
-    return events;
+void Engine::want(Object& object, bool value, void* self) {
+    static_cast<Engine*>(self)->exchange.want(object, value);
 }
 
-const graph::InputEvents& Engine::here_events() noexcept {
-    static const graph::InputEvents events{
-        [](detail::Waiter& waiter) noexcept {
-            Task& task = *static_cast<detail::Input&>(waiter).task;
-            if (graph::arrived(task)) instance_->enqueue(task);
-        },
-        [](Object& object, bool value) { instance_->exchange.want(object, value); }};
-    return events;
+/// What a standstill does to the job, where its user has asked for more than a report.
+std::function<void(const std::string&)> Engine::end_of_standstill() {
+    if (!options.stall_abort) return nullptr;
+    return [this](const std::string& sentence) { end_job(sentence); };
 }
 
 // ---- the life of a task ----
@@ -160,11 +193,11 @@ void Engine::pace() {
     thread_local unsigned until_look = submissions_per_look;
     if (--until_look != 0) return;
     until_look = submissions_per_look;
-    if (!network.alone()) drive();
+    network.drive();
     if (!worker::Team::on_worker() || Encoding::now()) return;
     while (graph::tasks_alive() > options.pending_max || dispatcher.backlogged()) {
         waits.check_cancelled();
-        drive();
+        network.drive();
         team.yield();
     }
 }
@@ -173,17 +206,18 @@ void Engine::submit(Task& task, const TaskOptions* given) {
     worker::Frame* const frame = worker::Team::frame();
     try {
         if (frame != nullptr && frame->task != nullptr) {
-            if (graph::is_cancelled(*frame->task)) cancelled(*frame->task)->raise();
+            if (graph::is_cancelled(*frame->task))
+                failure_of_cancelled(*frame->task, self())->raise();
             task.scope = scope_for_children(*frame->task);
         }
         if (given != nullptr) apply_options(task, *given);
     } catch (...) {
         // Nobody can wait for its results, but a stream asks who makes it when it goes.
-        fail(task, caught(task));
+        fail(task, failure_of_caught(task, self()));
         throw;
     }
     if (task.info->stream) streams.open(*task.result);
-    if (graph::await_inputs(task, false, exist_events())) place(task);
+    if (graph::await_inputs(task, false, exist_events_)) place(task);
     if (frame == nullptr) [[unlikely]]
         wake_sleeper();
 }
@@ -198,7 +232,7 @@ void Engine::place(Task& task) {
 }
 
 void Engine::run_here(Task& task) {
-    if (network.alone() || graph::await_inputs(task, true, here_events())) enqueue(task);
+    if (network.alone() || graph::await_inputs(task, true, here_events_)) enqueue(task);
 }
 
 void Engine::enqueue(Task& task) {
@@ -209,7 +243,7 @@ void Engine::enqueue(Task& task) {
         try {
             if (!resources.take(task)) return;
         } catch (...) {
-            FailurePtr failure = caught(task);
+            FailurePtr failure = failure_of_caught(task, self());
             // Else its actor would be under construction for ever.
             if (task.instance != nullptr) failure = actors.finished(task, failure);
             return fail(task, failure);
@@ -232,7 +266,7 @@ void Engine::run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure
         frame.caller = Actors::caller_of(task);
         self_object = actors.prepare(task);
         if (self_object == nullptr) {
-            failure = cancelled(task);  // finished() knows the reason
+            failure = failure_of_cancelled(task, self());  // finished() knows the reason
             return;
         }
     } else {
@@ -250,7 +284,8 @@ void Engine::run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure
         task.info->run(task, graph::arguments(task), self_object);
     } catch (...) {
         const bool decoding = graph::is_packed(task);  // still, so it did not begin to run
-        failure = caught(task, decoding ? graph::Doing::decoding_argument : graph::Doing::running);
+        failure = failure_of_caught(
+            task, self(), decoding ? graph::Doing::decoding_argument : graph::Doing::running);
     }
     if (open_ == nullptr) [[unlikely]]
         end_forked_child();
@@ -260,7 +295,7 @@ void Engine::run_user_code(Task& task, worker::Frame& frame, FailurePtr& failure
 void Engine::execute(Task& task) noexcept {
     FailurePtr failure;
     if (graph::is_cancelled(task) || !task.advance(Task::Phase::running)) {
-        failure = cancelled(task);
+        failure = failure_of_cancelled(task, self());
     } else {
         failure = graph::failed_input(task);
         if (failure) failure = graph::failure_passed_on(*failure, graph::name_of(task));
@@ -350,18 +385,32 @@ void Engine::fail(Task& task, const FailurePtr& failure) noexcept {
     retire(task);
 }
 
-FailurePtr Engine::caught(const Task& task, graph::Doing doing) const {
-    return graph::failure_from_current_exception(graph::name_of(task),
-                                                 static_cast<std::uint32_t>(index(self())), doing);
+void Engine::fail_unsent(Task& task, Rank to, const FailurePtr& failure) noexcept {
+    if (task.info->actor != nullptr) actors.kill_there(task, to, *failure);
+    fail(task, failure);
 }
 
-FailurePtr Engine::cancelled(const Task& task) const {
-    auto failure = std::make_shared<graph::Failure>();
-    failure->kind = graph::FailureKind::cancelled;
-    failure->function = graph::name_of(task);
-    failure->rank = static_cast<std::uint32_t>(index(self()));
-    failure->message = failure->function + " was cancelled";
-    return failure;
+TaskLife::Lent Engine::sleeps(const Task& task) noexcept {
+    if (task.extra != nullptr && task.extra->holds) {
+        resources.lend(*task.extra);
+        return Lent::own;
+    }
+    if (task.instance == nullptr) return Lent::nothing;
+    actors.method_waits(task);
+    return Lent::of_its_actor;
+}
+
+void Engine::goes_on(const Task& task, Lent lent) noexcept {
+    // What it held when it fell asleep may have gone with its placement group.
+    if (lent == Lent::own) resources.take_back(*task.extra);
+    if (lent == Lent::of_its_actor) actors.method_goes_on(task);
+}
+
+TaskMark Engine::mark_of(const Task& task) const noexcept { return Actors::mark_of(task, self()); }
+
+void Engine::wake_cancelled() noexcept {
+    resources.wake_waiting();
+    waits.wake_cancelled();
 }
 
 void Engine::cancel(Object& object, bool recursive) {
@@ -370,7 +419,8 @@ void Engine::cancel(Object& object, bool recursive) {
     Rank where{};
     TaskKey key{};
     bool sent = false, children = false, stream = false;
-    if (graph::claim_promised(object)) return graph::fail(object, promise_cancelled());
+    if (graph::claim_promised(object))
+        return graph::fail(object, failure_of_cancelled_promise(self()));
     {
         std::unique_lock guard(object.lock);
         Task* const task = object.producer;
@@ -388,7 +438,7 @@ void Engine::cancel(Object& object, bool recursive) {
             for (std::uint32_t i = 0; i < task->info->results && results.size() <= i; ++i) {
                 results.push_back(detail::CellPtr::share(*task->results(i)));
             }
-            if (!failure) failure = cancelled(*task);
+            if (!failure) failure = failure_of_cancelled(*task, self());
             if (task->phase.compare_exchange_strong(phase, Task::Phase::over)) break;
         }
         if (phase == Task::Phase::sent) {
@@ -407,89 +457,7 @@ void Engine::cancel(Object& object, bool recursive) {
     if (sent) dispatcher.cancel(where, key, recursive);
     if (children) dispatcher.cancel_children();
     if (stream) streams.close(object);
-    resources.wake_waiting();
-    waits.wake_cancelled();
-}
-
-/// A holder of one of this rank's objects wants it no more; it may be done or gone by now.
-void Engine::on_cancel_object(const wire::CancelObject& message) {
-    if (const detail::CellPtr cell = exchange.find_owned(message.object)) {
-        cancel(Object::of(*cell), message.recursive);
-    }
-}
-
-// ---- transport::Delegate ----
-
-void Engine::on_record(Rank from, std::span<const std::byte> record) {
-    try {
-        wire::RecordReader reader(record);
-        const Kind kind = reader.get<Kind>();
-        if (last_word.begun() && kind != Kind::broken) return;
-        handle(from, kind, reader);
-    } catch (const std::exception& error) {
-        end_job("rank " + std::to_string(index(from)) + " sent what rank " +
-                std::to_string(index(self())) + " cannot accept: " + error.what());
-    }
-}
-
-/// Each message is read and checked here, and given to the part that it is for.
-void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
-    const Network& net = network;
-    switch (kind) {
-        case Kind::task: {
-            const auto task = net.read<wire::RunTask>(reader);
-            return dispatcher.on_task(from, kind, {}, task.head, reader);
-        }
-        case Kind::spawn: {
-            const auto spawn = net.read<wire::Spawn>(reader);
-            return dispatcher.on_task(from, kind, spawn.actor, spawn.head, reader);
-        }
-        case Kind::call: {
-            const auto call = net.read<wire::Call>(reader);
-            return dispatcher.on_task(from, kind, call.actor, call.head, reader);
-        }
-        case Kind::result:
-            return dispatcher.on_result(from, net.read<wire::Result>(reader), reader);
-        case Kind::recall: return dispatcher.on_recall(from, net.read<wire::Recall>(reader));
-        case Kind::returned: return dispatcher.on_returned(from, net.read<wire::Returned>(reader));
-        case Kind::room: return dispatcher.on_room(from, net.read<wire::Room>(reader));
-        case Kind::cancel: return dispatcher.on_cancel(from, net.read<wire::Cancel>(reader));
-        case Kind::cancel_object: return on_cancel_object(net.read<wire::CancelObject>(reader));
-        case Kind::subscribe: return exchange.on_subscribe(from, net.read<wire::Subscribe>(reader));
-        case Kind::done: return exchange.on_done(net.read<wire::Done>(reader));
-        case Kind::fetch: return exchange.on_fetch(from, net.read<wire::Fetch>(reader));
-        case Kind::value: return exchange.on_value(from, net.read<wire::Value>(reader), reader);
-        case Kind::grant: return exchange.on_grant(net.read<wire::Grant>(reader));
-        case Kind::release: return exchange.on_release(from, net.read<wire::Release>(reader));
-        case Kind::drop: return exchange.on_drop(net.read<wire::Drop>(reader));
-        case Kind::end_actor: return actors.on_end(net.read<wire::EndActor>(reader));
-        case Kind::kill_actor: return actors.on_kill(net.read<wire::KillActor>(reader));
-        case Kind::watch_actor: return actors.on_watch(from, net.read<wire::WatchActor>(reader));
-        case Kind::ask_actor: return actors.on_ask(from, net.read<wire::AskActor>(reader));
-        case Kind::actor_dead: return actors.on_dead(net.read<wire::ActorDead>(reader), reader);
-        case Kind::name: return names.on_name(from, net.read<wire::Name>(reader));
-        case Kind::named: return names.on_named(net.read<wire::Named>(reader));
-        case Kind::find: return names.on_find(net.read<wire::Find>(reader));
-        case Kind::found: return names.on_found(net.read<wire::Found>(reader), reader);
-        case Kind::item: return streams.on_item(from, net.read<wire::Item>(reader), reader);
-        case Kind::consumed: return streams.on_consumed(from, net.read<wire::Consumed>(reader));
-        case Kind::hold_group:
-            return groups.on_hold(from, net.read<wire::HoldGroup>(reader), reader);
-        case Kind::held_group: return groups.on_held(from, net.read<wire::HeldGroup>(reader));
-        case Kind::free_group: return groups.on_free(from, net.read<wire::FreeGroup>(reader));
-        case Kind::output:
-            return printer_.print(static_cast<unsigned>(index(from)),
-                                  net.read<wire::Output>(reader).line);
-        case Kind::ask_output: return forwarder.on_ask(from, net.read<wire::AskOutput>(reader));
-        case Kind::output_done: return forwarder.on_answer(net.read<wire::OutputDone>(reader));
-        case Kind::stalled: return stall_watch.on_stalled(from, net.read<wire::Stalled>(reader));
-        case Kind::waits: return stall_watch.on_waits(net.read<wire::Waits>(reader), reader);
-        case Kind::finish: return on_finish(from, net.read<wire::Finish>(reader));
-        case Kind::handles:
-            return handle_circles.on_handles(net.read<wire::Handles>(reader), reader);
-        case Kind::broken: return last_word.hear(from, net.read<wire::Broken>(reader));
-    }
-    throw Error("a record of no known kind");
+    wake_cancelled();
 }
 
 }  // namespace mobula::runtime

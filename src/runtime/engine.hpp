@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/driving.hpp"
+#include "base/rough_clock.hpp"
 #include "graph/task.hpp"
 #include "runtime/actors.hpp"
 #include "runtime/clerk.hpp"
@@ -24,28 +25,15 @@
 #include "runtime/network.hpp"
 #include "runtime/options.hpp"
 #include "runtime/output.hpp"
+#include "runtime/peer.hpp"
 #include "runtime/resources.hpp"
 #include "runtime/stall_watch.hpp"
 #include "runtime/streams.hpp"
+#include "runtime/task_life.hpp"
 #include "runtime/waits.hpp"
 #include "worker/team.hpp"
 
 namespace mobula::runtime {
-
-using detail::Task;
-using graph::FailurePtr;
-
-/// Where the driver runs.
-inline constexpr Rank driver_rank{};
-
-/// What every rank tells every other when they meet.
-struct Peer {
-    std::uint32_t workers = 1;
-    bool crowded = false;        ///< the ranks of its node have more workers than CPUs
-    double workers_per_cpu = 0;  ///< of its node
-    std::vector<unsigned> gpus;  ///< CUDA's numbers there
-    scheduler::Amounts resources;
-};
 
 /// How the driver ended.
 struct DriverEnd {
@@ -57,7 +45,7 @@ struct DriverEnd {
 /// One rank's engine: the parts and what passes between them. There is one in a process, made by
 /// run(); the public templates reach it through current(). Thread-safe unless a member says
 /// otherwise.
-class Engine final : public worker::Delegate, public transport::Delegate {
+class Engine final : public worker::Delegate, public transport::Delegate, public TaskLife {
 public:
     Engine(const Options& options, transport::Cluster& cluster, std::vector<Peer> peers,
            FunctionTable functions);
@@ -87,42 +75,24 @@ public:
     void submit(Task& task, const TaskOptions* options);
     /// Its inputs exist: chooses where it runs.
     void place(Task& task);
-    /// It runs on this rank: brings its inputs here, then queues it.
-    void run_here(Task& task);
-    void enqueue(Task& task);
+    void run_here(Task& task) override;
+    void enqueue(Task& task) override;
     void begin(Task& task) noexcept override { resources.begin(*task.extra); }
     void execute(Task& task) noexcept override;
-    /// Its results are all there, or have failed: frees it.
-    void retire(Task& task) noexcept;
-    /// As graph::drop(), wherever that may run code of the user's.
-    void drop(Task& task) noexcept {
+    void retire(Task& task) noexcept override;
+    void drop(Task& task) noexcept override {
         if (task.info->quiet || !Driving::now()) [[likely]]
             return graph::drop(task);
         drop_while_driving(task);
     }
-    /// It will not run; tells whoever waits for its results.
-    void fail(Task& task, const FailurePtr& failure) noexcept;
+    void fail(Task& task, const FailurePtr& failure) noexcept override;
+    void fail_unsent(Task& task, Rank to, const FailurePtr& failure) noexcept override;
+    [[nodiscard]] Lent sleeps(const Task& task) noexcept override;
+    void goes_on(const Task& task, Lent lent) noexcept override;
+    [[nodiscard]] TaskMark mark_of(const Task& task) const noexcept override;
+    void wake_cancelled() noexcept override;
     void finish_result(Task& task, std::uint32_t number) noexcept;
     void cancel(Object& object, bool recursive);
-
-    /// The failure of a task by the exception that is being handled.
-    [[nodiscard]] FailurePtr caught(const Task& task,
-                                    graph::Doing doing = graph::Doing::running) const;
-    /// The failure of a task that was cancelled.
-    [[nodiscard]] FailurePtr cancelled(const Task& task) const;
-    /// The same of an object that a Promise completes.
-    [[nodiscard]] FailurePtr promise_cancelled() const;
-    [[nodiscard]] static const graph::InputEvents& exist_events() noexcept;
-    [[nodiscard]] static const graph::InputEvents& here_events() noexcept;
-
-    /// The time of the last tick, at most a tenth of a second old where the machine keeps up: for
-    /// what happens once a task and is looked at by people. Thread-safe.
-    [[nodiscard]] Time roughly_now() const noexcept {
-        return Time(Duration(ticked_at_.load(std::memory_order_relaxed)));
-    }
-
-    /// Drives the network once; whether anything happened. Its chores are the clerk's.
-    bool drive() noexcept;
 
     // ---- worker::Delegate ----
     bool poll() noexcept override;
@@ -149,23 +119,25 @@ public:
     Network network;
     std::vector<Peer> peers;
     FunctionTable functions;
+    RoughClock clock;
     worker::Team team;
     Exchange exchange;
-    Dispatcher dispatcher;
-    Actors actors;
-    Streams streams;
-    Names names;
     Groups groups;
     ResourceGate resources;
     Waits waits;
     Forwarder forwarder;
+    Dispatcher dispatcher;
+    Streams streams;
+    Names names;
     HandleCircles handle_circles;
+    Actors actors;
     StallWatch stall_watch;
     LastWord last_word;
     Clerk clerk;  // the first to go, since it uses the others
 
 private:
-    friend class LastWord;
+    static void want(Object& object, bool value, void* self);
+    [[nodiscard]] std::function<void(const std::string&)> end_of_standstill();
     void drop_while_driving(Task& task) noexcept;
     [[noreturn]] static void throw_not_running();
     void follow_libraries();
@@ -185,9 +157,10 @@ private:
     void stop();
 
     static inline Engine* instance_ = nullptr;
-    static inline Engine* open_ = nullptr;  ///< the same, but null in a forked child
+    static inline Engine* open_ = nullptr;   ///< the same, but null in a forked child
+    const graph::InputEvents exist_events_;  ///< of tasks that have no rank yet
+    const graph::InputEvents here_events_;   ///< of tasks that run on this rank
     std::atomic<std::uint64_t> next_caller_{1};
-    std::atomic<Time::rep> ticked_at_{Clock::now().time_since_epoch().count()};
     std::atomic<bool> finished_{false};  ///< the driver is done
     LinePrinter printer_;
     int code_ = 0;  ///< the driver's

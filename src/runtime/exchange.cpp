@@ -8,7 +8,6 @@
 #include "base/encoding.hpp"
 #include "graph/promised.hpp"
 #include "graph/task.hpp"
-#include "runtime/stall_watch.hpp"
 #include "runtime/task_mark.hpp"
 
 namespace mobula::runtime {

@@ -75,6 +75,12 @@ public:
     using ActorEnded = std::function<void(const ObjectId& actor, Rank rank)>;
 
     Exchange(Network& network, Clerk& clerk, Limits limits, ActorEnded actor_ended);
+    ~Exchange() { close(); }
+    Exchange(const Exchange&) = delete;
+    Exchange& operator=(const Exchange&) = delete;
+
+    /// From now on nothing is given back to other ranks by what outlives the exchange.
+    void close() noexcept { *open_ = false; }
 
     // ---- references ----
 
@@ -192,6 +198,7 @@ private:
     std::unordered_map<ObjectId, std::unique_ptr<Shared>> held_;
     std::uint64_t next_serial_ = 1;
     Sums sums_;
+    const std::shared_ptr<std::atomic<bool>> open_ = std::make_shared<std::atomic<bool>>(true);
 };
 
 }  // namespace mobula::runtime

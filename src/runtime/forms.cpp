@@ -11,7 +11,6 @@
 #include <mobula/archive.hpp>
 
 #include "base/encoding.hpp"
-#include "runtime/engine.hpp"
 #include "runtime/exchange.hpp"
 #include "runtime/options.hpp"
 
@@ -33,11 +32,12 @@ constexpr std::size_t stream_bytes_max = Options::inline_bytes_max;
 struct PinnedHead : detail::BufferHead {
     Exchange* exchange = nullptr;
     Shared* shared = nullptr;
+    std::shared_ptr<const std::atomic<bool>> exchange_is_open;
 
     static void let_go(detail::BufferHead* head) noexcept {
         auto* pinned = static_cast<PinnedHead*>(head);
         // What a static keeps outlives the job, and has nobody to give it back to.
-        if (Engine::running()) pinned->exchange->unpin(*pinned->shared);
+        if (*pinned->exchange_is_open) pinned->exchange->unpin(*pinned->shared);
         delete pinned;
     }
 };
@@ -146,6 +146,7 @@ Buffer Exchange::map_block(Rank from, std::uint64_t offset, std::uint64_t bytes,
     head->lent = true;
     head->exchange = this;
     head->shared = pinned;
+    head->exchange_is_open = open_;
     head->dispose = &PinnedHead::let_go;
     Lock lock(mutex_);
     ++pinned->pins;

@@ -6,7 +6,7 @@
 #include <mobula/error.hpp>
 
 #include "base/tsc.hpp"
-#include "runtime/engine.hpp"
+#include "runtime/frame.hpp"
 
 namespace mobula::runtime {
 
@@ -21,9 +21,9 @@ void Forwarder::fall_back() noexcept {
 }
 
 void Forwarder::send(std::string_view line) {
-    engine_.network.send(driver_rank, wire::Output{line});
+    network_.send(driver_rank, wire::Output{line});
     sent_.fetch_add(1);
-    engine_.wake_sleeper();  // somebody asleep shall hand it to the network
+    network_.wake_sleeper();  // somebody asleep shall hand it to the network
 }
 
 /// Whether the calling task has run for so long that a look at the pipe costs little beside it.
@@ -47,7 +47,7 @@ void Forwarder::settle(std::optional<Rank> reader) noexcept {
 }
 
 void Forwarder::await_terminal() {
-    Gathering gathering(engine_.team, 1);
+    Gathering gathering(team_, 1);
     const std::uint64_t lines = sent_.load();
     std::uint64_t number = 0;
     {
@@ -55,8 +55,8 @@ void Forwarder::await_terminal() {
         number = next_question_++;
         questions_.emplace(number, &gathering);
     }
-    engine_.network.send(driver_rank, wire::AskOutput{number});
-    engine_.waits.sleep(gathering, {}, std::nullopt);
+    network_.send(driver_rank, wire::AskOutput{number});
+    waits_.sleep(gathering, {}, std::nullopt);
     {
         std::lock_guard guard(mutex_);
         questions_.erase(number);
@@ -68,7 +68,7 @@ void Forwarder::await_terminal() {
 }
 
 void Forwarder::on_ask(Rank from, const wire::AskOutput& message) {
-    engine_.network.send(from, wire::OutputDone{message.question});
+    network_.send(from, wire::OutputDone{message.question});
 }
 
 void Forwarder::on_answer(const wire::OutputDone& message) {

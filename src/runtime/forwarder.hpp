@@ -10,12 +10,13 @@
 
 #include "base/ids.hpp"
 #include "runtime/gathering.hpp"
+#include "runtime/network.hpp"
 #include "runtime/output.hpp"
+#include "runtime/waits.hpp"
 #include "wire/messages.hpp"
+#include "worker/team.hpp"
 
 namespace mobula::runtime {
-
-class Engine;
 
 /// Brings what tasks of this rank print to the driver's terminal, and what a task printed before
 /// its result: lines go to rank 0 on the same ordered channel, so a result for rank 0 leaves after
@@ -23,7 +24,8 @@ class Engine;
 /// printed nothing pays for one load. Thread-safe.
 class Forwarder {
 public:
-    explicit Forwarder(Engine& engine) : engine_(engine) {}
+    Forwarder(Network& network, worker::Team& team, Waits& waits)
+        : network_(network), team_(team), waits_(waits) {}
 
     /// Captures stdout until end(). On any rank but the driver's.
     void begin();
@@ -48,7 +50,9 @@ private:
     void send(std::string_view line);
     void await_terminal();
 
-    Engine& engine_;
+    Network& network_;
+    worker::Team& team_;
+    Waits& waits_;
     std::optional<OutputCapture> capture_;
     std::atomic<std::uint64_t> sent_{0};     ///< lines
     std::atomic<std::uint64_t> printed_{0};  ///< of those, at least

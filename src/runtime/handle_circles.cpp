@@ -6,9 +6,6 @@
 #include <iterator>
 #include <utility>
 
-#include "runtime/engine.hpp"
-#include "runtime/stall_watch.hpp"
-
 namespace mobula::runtime {
 
 namespace {
@@ -20,7 +17,7 @@ constexpr std::size_t members_max = 10;
 
 HandleCircles::Look::Look(HandleCircles& circles, std::size_t actors) : circles_(circles) {
     if (actors == 0) return;
-    handles_ = circles.engine_.exchange.actor_handles();
+    handles_ = circles.exchange_.actor_handles();
     if (handles_.size() * actors > looked_at_max) handles_.clear();
     for (const auto& [id, handle] : handles_) counts_.push_back(handle.get()->references.load());
 }
@@ -35,22 +32,22 @@ void HandleCircles::Look::destroyed(const ObjectId& actor, const std::string& ti
     if (holder.targets.empty()) return;
     holder.key = waiting_key(actor);
     holder.name = title;
-    holder.rank = static_cast<unsigned>(index(circles_.engine_.self()));
+    holder.rank = static_cast<unsigned>(index(circles_.network_.self()));
     std::lock_guard guard(circles_.mutex_);
     circles_.holders_.push_back(std::move(holder));
 }
 
 void HandleCircles::send() {
     std::lock_guard guard(mutex_);
-    if (engine_.self() == driver_rank || holders_.empty()) return;
+    if (network_.self() == driver_rank || holders_.empty()) return;
     wire::Written record(wire::Handles{});
     put_list(record, holders_);
-    engine_.network.send(driver_rank, record);
+    network_.send(driver_rank, record);
 }
 
 void HandleCircles::on_handles(const wire::Handles&, wire::RecordReader& tail) {
     std::vector<Waiting> holders = read_list(tail);
-    if (engine_.self() != driver_rank) return;
+    if (network_.self() != driver_rank) return;
     std::lock_guard guard(mutex_);
     std::move(holders.begin(), holders.end(), std::back_inserter(holders_));
 }

@@ -10,12 +10,12 @@
 #include <mobula/detail/cell.hpp>
 
 #include "base/ids.hpp"
+#include "runtime/exchange.hpp"
+#include "runtime/network.hpp"
 #include "runtime/stall.hpp"
 #include "wire/messages.hpp"
 
 namespace mobula::runtime {
-
-class Engine;
 
 /// Actors that hold each other's handles keep each other alive until the job ends, since an actor
 /// ends with its last handle. They are told then: each rank sees, as it destroys its actors one
@@ -23,7 +23,7 @@ class Engine;
 /// the circles. Thread-safe.
 class HandleCircles {
 public:
-    explicit HandleCircles(Engine& engine) : engine_(engine) {}
+    HandleCircles(Network& network, Exchange& exchange) : network_(network), exchange_(exchange) {}
 
     /// Looks at the handles of this rank while its actors are destroyed, when no task runs any
     /// more. A rank with more than `looked_at_max` pairs of actors and handles looks at none.
@@ -47,7 +47,8 @@ public:
     void print();
 
 private:
-    Engine& engine_;
+    Network& network_;
+    Exchange& exchange_;
     std::mutex mutex_;
     std::vector<Waiting> holders_;  ///< of this rank, on rank 0 of all
 };

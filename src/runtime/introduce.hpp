@@ -4,7 +4,7 @@
 #include <span>
 
 #include "native/devices.hpp"
-#include "runtime/engine.hpp"
+#include "runtime/peer.hpp"
 #include "transport/cluster.hpp"
 
 namespace mobula::runtime {

@@ -12,8 +12,6 @@
 #include <utility>
 
 #include "native/file.hpp"
-#include "runtime/engine.hpp"
-#include "runtime/running.hpp"
 #include "runtime/status.hpp"
 
 namespace mobula::runtime {
@@ -45,21 +43,22 @@ void say(std::string_view sentence) noexcept {
 }
 
 /// Adds " in step(...)" for what the calling thread runs.
-void add_running(FixedText& text) noexcept {
-    const std::string_view name = running_name();
+void add_running(FixedText& text, std::string_view name) noexcept {
     if (name.empty()) return;
     text.add(" in ").add(name).add(name == "the driver" ? "" : "(...)");
 }
 
 }  // namespace
 
-LastWord::LastWord(Engine& engine)
-    : engine_(engine),
-      folder_(engine.options.status_file),
+LastWord::LastWord(Network& network, std::string status_file, Actions actions)
+    : network_(network),
+      status_file_(std::move(status_file)),
+      actions_(std::move(actions)),
+      folder_(status_file_),
       process_(getpid()),
-      place_(place_of(engine.self())),
+      place_(place_of(network.self())),
       spare_(::open("/dev/null", O_RDONLY | O_CLOEXEC)),
-      lost_(engine.network.ranks()) {
+      lost_(network.ranks()) {
     static const int registered = on_exit(&at_exit, nullptr);
     static_cast<void>(registered);
     current_.store(this);
@@ -69,13 +68,13 @@ LastWord::~LastWord() { current_.store(nullptr); }
 
 std::string LastWord::place_of(Rank rank) const {
     return "rank " + std::to_string(index(rank)) + " on node " +
-           engine_.network.cluster().host_names()[index(rank)];
+           network_.cluster().host_names()[index(rank)];
 }
 
 Rank LastWord::speaker() noexcept {
     const std::lock_guard guard(mutex_);
     std::uint32_t rank = 0;
-    while (rank < index(engine_.self()) && lost_[rank]) ++rank;
+    while (rank < index(network_.self()) && lost_[rank]) ++rank;
     return Rank{rank};
 }
 
@@ -86,12 +85,13 @@ void LastWord::begin(Cause cause) noexcept {
         cause_ = std::move(cause);
         spare_ = native::Fd();  // for the files that are written now
     }
-    engine_.network.transport().stop_beating();
+    network_.transport().stop_beating();
     pass_on();
 }
 
-bool LastWord::close(bool needs_sentence) noexcept {
+bool LastWord::close(int code, bool needs_sentence) noexcept {
     const std::lock_guard guard(mutex_);
+    code_ = code;
     // One that is just dying may have said so already, of which the network will tell.
     closed_ = !begun() && (!needs_sentence || folder_.take_word());
     return closed_;
@@ -118,18 +118,18 @@ void LastWord::hear(Rank from, const wire::Broken& message) {
     cause.reason = message.reason;
     if (message.lost < lost_.size()) cause.lost = Rank{message.lost};
     cause.said = message.said;
-    if (index(from) < index(engine_.self())) engine_.leave(cause.code);
+    if (index(from) < index(network_.self())) actions_.leave(cause.code);
     begin(std::move(cause));
     if (begun()) return;
     // The job ends already, of which that rank listens to nothing but this.
-    engine_.network.send(from, message_of({}, {{}, engine_.code_, {}, true}));
+    network_.send(from, message_of({}, {{}, code_, {}, true}));
 }
 
 void LastWord::pass_on() noexcept {
     const Rank to = speaker();
-    if (to == engine_.self()) return speak();
-    engine_.network.send(to, message_of(cause_.reason, cause_));
-    engine_.flush();
+    if (to == network_.self()) return speak();
+    network_.send(to, message_of(cause_.reason, cause_));
+    network_.flush();
     // The rank's goodbye, or its silence, ends this one as well.
     leave_after(last_word, cause_.code);
 }
@@ -143,7 +143,7 @@ void LastWord::speak() noexcept {
         cause_.lost ? sentence_of_loss(*cause_.lost, cause_.reason) : cause_.reason;
     // A rank that hears nothing of rank 0 may itself be the one that is cut off: rank 0, if it
     // lives, finds out at the same time, and shall have the word.
-    const bool may_be_cut_off = cause_.lost && engine_.self() != driver_rank &&
+    const bool may_be_cut_off = cause_.lost && network_.self() != driver_rank &&
                                 cause_.reason.find("silent") != std::string::npos;
     if (may_be_cut_off && folder_.exists()) ::poll(nullptr, 0, rank_0_first_ms);
     if (folder_.take_word()) {
@@ -153,17 +153,17 @@ void LastWord::speak() noexcept {
     const wire::Broken message = message_of(sentence, {{}, cause_.code, {}, true});
     for (std::size_t r = 0; r < lost_.size(); ++r) {
         const Rank rank{static_cast<std::uint32_t>(r)};
-        if (rank != engine_.self()) engine_.network.send(rank, message);
+        if (rank != network_.self()) network_.send(rank, message);
     }
-    engine_.flush();
+    network_.flush();
     leaves_.store(true);
     // The others shall hear it before this rank's end is a death to them: tick() leaves.
     leave_after(last_word, cause_.code);
 }
 
 void LastWord::write(const std::string& sentence) const noexcept {
-    const std::string& file = engine_.options.status_file;
-    if (engine_.self() == driver_rank || folder_.exists()) {
+    const std::string& file = status_file_;
+    if (network_.self() == driver_rank || folder_.exists()) {
         write_status(file, cause_.code, sentence);
     } else if (!file.empty() && native::why_not_replaceable(file).empty()) {
         // The file was meant for rank 0, and may be none on this node.
@@ -196,7 +196,7 @@ std::string LastWord::sentence_of_loss(Rank rank, std::string_view how) const {
         sentence += begins_with(ending, "exit") ? " ended with " : " died: ";
         sentence += ending;
     }
-    if (const std::string had = engine_.dispatcher.describe_sent(rank); !had.empty()) {
+    if (const std::string had = actions_.describe_sent(rank); !had.empty()) {
         sentence += "; it had " + had + " to run";
     }
     return sentence + "; the job ends";
@@ -209,7 +209,7 @@ void LastWord::tick() noexcept {
         death_told_.store(true);
     }
     // The second tick after it was said: by then the others have heard why.
-    if (leaves_.load() && ++ticks_ > 1) engine_.leave(cause_.code);
+    if (leaves_.load() && ++ticks_ > 1) actions_.leave(cause_.code);
 }
 
 void LastWord::await() noexcept {
@@ -223,7 +223,7 @@ void LastWord::tell_death(fatal::Event& event) noexcept {
     if (self->begun()) return;  // of something else
     FixedText& text = self->death_;
     text.add(self->place_).add(" died: ").add(event.text.view());
-    if (event.text.view().back() == ')') add_running(text);
+    if (event.text.view().back() == ')') add_running(text, self->actions_.running_name());
     text.add("; the job ends");
     if (self->folder_.exists()) {
         if (!self->folder_.take_word()) return;
@@ -245,7 +245,7 @@ void LastWord::at_exit(int code, void*) noexcept {
         _exit(code);
     }
     const int status = exit_status(code);
-    const std::string_view name = running_name();
+    const std::string_view name = self->actions_.running_name();
     const bool driver = name == "the driver";
     std::string sentence = self->place_ + " ended: exit(" + std::to_string(code) + ") was called";
     if (driver) {

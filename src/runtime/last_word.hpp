@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -13,12 +14,11 @@
 #include "base/fatal_signals.hpp"
 #include "base/ids.hpp"
 #include "native/fd.hpp"
+#include "runtime/network.hpp"
 #include "runtime/run_folder.hpp"
 #include "wire/messages.hpp"
 
 namespace mobula::runtime {
-
-class Engine;
 
 /// Why the job ends before its time.
 struct Cause {
@@ -34,7 +34,15 @@ struct Cause {
 /// also one that is just dying can. *Thread-safe*.
 class LastWord {
 public:
-    explicit LastWord(Engine& engine);
+    struct Actions {
+        /// What this rank has sent there and has no result of, for people; or nothing.
+        std::function<std::string(Rank rank)> describe_sent;
+        /// What the calling thread runs, as running_name() says; async-signal-safe.
+        std::string_view (*running_name)() noexcept;
+        /// Ends the process with the code; does not return.
+        std::function<void(int code)> leave;
+    };
+    LastWord(Network& network, std::string status_file, Actions actions);
     ~LastWord();
     LastWord(const LastWord&) = delete;
     LastWord& operator=(const LastWord&) = delete;
@@ -42,10 +50,10 @@ public:
     /// The job shall end. Only the first cause counts.
     void begin(Cause cause) noexcept;
     [[nodiscard]] bool begun() const noexcept { return begun_.load(std::memory_order_relaxed); }
-    /// On rank 0, when the driver has ended: that is the end of the job, which needs a sentence or
-    /// not, and what happens from now on is not told. False where another cause was first; then
-    /// what the driver did follows from it, and await() is all that is left to do.
-    [[nodiscard]] bool close(bool needs_sentence) noexcept;
+    /// On rank 0, when the driver has ended with the code: that is the end of the job, which needs
+    /// a sentence or not, and what happens from now on is not told. False where another cause was
+    /// first; then what the driver did follows from it, and await() is all that is left to do.
+    [[nodiscard]] bool close(int code, bool needs_sentence) noexcept;
     /// The rank is gone.
     void lose(Rank rank, std::string_view how) noexcept;
     /// A rank after this one knows a cause; one before it has said it. Throws on a bad record.
@@ -69,7 +77,9 @@ private:
 
     static inline std::atomic<LastWord*> current_{nullptr};
 
-    Engine& engine_;
+    Network& network_;
+    const std::string status_file_;
+    const Actions actions_;
     const RunFolder folder_;
     const pid_t process_;
     const std::string place_;  ///< of this rank, "rank 1 on node n3"
@@ -80,6 +90,7 @@ private:
     std::vector<bool> lost_;
     bool spoken_ = false;
     bool closed_ = false;                  ///< the driver's end is the job's
+    int code_ = 0;                         ///< the driver's, then
     Cause exit_;                           ///< of a thread that called exit()
     std::atomic<bool> exits_{false};       ///< it is there
     std::atomic<bool> leaves_{false};      ///< it has spoken

@@ -4,11 +4,15 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/driving.hpp"
 #include "base/ids.hpp"
 #include "transport/cluster.hpp"
 #include "wire/messages.hpp"
 
 namespace mobula::runtime {
+
+/// Where the driver runs.
+inline constexpr Rank driver_rank{};
 
 /// The other ranks, as the parts of the runtime see them. Thread-safe.
 class Network {
@@ -24,6 +28,18 @@ public:
     [[nodiscard]] transport::Cluster& cluster() noexcept { return cluster_; }
     [[nodiscard]] transport::Transport& transport() noexcept { return cluster_.transport(); }
     [[nodiscard]] Node node_of(Rank rank) const noexcept { return cluster_.nodes()[index(rank)]; }
+
+    /// Hears what has come, once; whether anything happened.
+    bool drive() noexcept {
+        const Driving driving;
+        return !alone() && transport().progress();
+    }
+    /// What was sent leaves now.
+    void flush() noexcept {
+        if (!alone()) transport().flush();
+    }
+    /// Wakes the thread that sleeps until something comes: what was sent shall leave.
+    void wake_sleeper() noexcept { transport().wake(); }
 
     void send(Rank to, const wire::RecordWriter& record) {
         cluster_.transport().send(to, record.span());

@@ -111,15 +111,3 @@ void throw_completed() {
 }
 
 }  // namespace mobula::detail
-
-namespace mobula::runtime {
-
-FailurePtr Engine::promise_cancelled() const {
-    auto failure = std::make_shared<graph::Failure>();
-    failure->kind = graph::FailureKind::cancelled;
-    failure->rank = static_cast<std::uint32_t>(index(self()));
-    failure->message = "the object of a Promise was cancelled";
-    return failure;
-}
-
-}  // namespace mobula::runtime

@@ -9,7 +9,6 @@
 #include <mobula/error.hpp>
 
 #include "runtime/engine.hpp"
-#include "runtime/stall_watch.hpp"
 
 namespace mobula::runtime {
 

@@ -12,6 +12,10 @@
 #include <fmt/format.h>
 
 namespace mobula::runtime {
+
+std::string waiting_key(const ObjectId& id) {
+    return "object " + std::to_string(index(id.owner)) + ":" + std::to_string(id.serial);
+}
 namespace {
 
 /// Of what one rank tells; beyond it the rest is left out.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ids.hpp"
 #include "wire/messages.hpp"
 
 namespace mobula::runtime {
@@ -31,6 +32,10 @@ struct Waiting {
     /// Throws Error for what encode() never writes.
     [[nodiscard]] static Waiting decode(wire::RecordReader& reader);
 };
+
+/// The name in the wait-for graph of an object that another rank owns, or that other ranks wait
+/// for.
+[[nodiscard]] std::string waiting_key(const ObjectId& id);
 
 /// The name of an object that is completed by hand.
 inline constexpr const char* promise_name = "a Promise";

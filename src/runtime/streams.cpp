@@ -9,7 +9,7 @@
 
 #include "base/encoding.hpp"
 #include "base/spinlock.hpp"
-#include "runtime/engine.hpp"
+#include "runtime/failures.hpp"
 
 namespace mobula::runtime {
 
@@ -46,16 +46,16 @@ void* Streams::place(Task& task, const detail::TypeInfo& type) {
         producer->waiting = waiting;
         return false;
     };
-    engine_.waits.check_cancelled();
+    waits_.check_cancelled();
     while (!has_room(nullptr)) {
-        Gathering gathering(engine_.team, 1);
+        Gathering gathering(team_, 1);
         if (has_room(&gathering)) break;
-        engine_.waits.sleep(gathering, {}, std::nullopt);
+        waits_.sleep(gathering, {}, std::nullopt);
         {
             std::lock_guard guard(producer->mutex);
             producer->waiting = nullptr;
         }
-        engine_.waits.check_cancelled();
+        waits_.check_cancelled();
     }
     Object* const object = graph::new_object(1);
     producer->item = CellPtr(object);
@@ -72,12 +72,12 @@ void Streams::finish(Task& task) {
         ++producer->made;
     }
     if (!task.foreign) return add(*task.result, std::move(item), nullptr);
-    engine_.forwarder.settle(task.where);
+    forwarder_.settle(task.where);
 
     try {
         send_item(object, task);
     } catch (...) {
-        graph::raise(engine_.caught(task, graph::Doing::encoding_item));
+        graph::raise(failure_of_caught(task, network_.self(), graph::Doing::encoding_item));
     }
 }
 
@@ -88,15 +88,14 @@ void Streams::send_item(Object& object, const Task& task) {
         const Encoding encoding;
         object.type->encode(object.content.value, writer);
     }
-    if (engine_.exchange.fits_inline(writer)) {
+    if (exchange_.fits_inline(writer)) {
         wire::Written record(wire::Item{task.key, Form::encoded});
-        engine_.exchange.put_encoded(*engine_.exchange.seal(writer), task.where, record);
-        engine_.network.send(task.where, record);
+        exchange_.put_encoded(*exchange_.seal(writer), task.where, record);
+        network_.send(task.where, record);
     } else {
         const std::uint64_t bytes = object.type->weight(object.content.value);
-        const std::uint64_t copy =
-            engine_.exchange.keep_copy(object, engine_.exchange.seal(writer));
-        engine_.network.send(task.where, wire::Item{task.key, Form::located, {copy, bytes}});
+        const std::uint64_t copy = exchange_.keep_copy(object, exchange_.seal(writer));
+        network_.send(task.where, wire::Item{task.key, Form::located, {copy, bytes}});
     }
 }
 
@@ -153,14 +152,14 @@ void Streams::on_item(Rank from, const wire::Item& message, wire::RecordReader& 
     Object* const object = graph::new_object(1);
     CellPtr item(object);
     if (message.form == wire::Item::Form::encoded) {
-        Arrived arrived = engine_.exchange.get_encoded(from, tail);
+        Arrived arrived = exchange_.get_encoded(from, tail);
         if (!arrived.parts.empty())
             throw Error("a record gives an item and leaves its blocks elsewhere");
         graph::complete(*object, arrived.encoded.release());
     } else {
-        engine_.exchange.set_location(*object, {from, message.copy});
+        exchange_.set_location(*object, {from, message.copy});
     }
-    if (Task* const task = engine_.dispatcher.find_sent(message.task, from)) {
+    if (Task* const task = dispatcher_.find_sent(message.task, from)) {
         if (!task->info->stream) throw Error("a record gives an item of a task that is no stream");
         add(*task->result, std::move(item), task);
     }
@@ -181,7 +180,7 @@ std::optional<CellPtr> Streams::take(Object& stream, Gathering* waiting) {
             sink.items.pop_front();
             if (sink.local) consumed(*sink.local);
             if (sink.remote) {
-                engine_.network.send(sink.producer, wire::Consumed{sink.key});
+                network_.send(sink.producer, wire::Consumed{sink.key});
             }
             return item;
         }
@@ -200,16 +199,17 @@ void Streams::await_news(Object& stream, Gathering& gathering, Deadline deadline
         Gathering* gathering = nullptr;
         std::atomic<bool> told{false};
     };
-    Ends ends;
-    ends.gathering = &gathering;
-    ends.fire = [](graph::Waiter& waiter) noexcept {
+    static constexpr detail::WaiterEvents end_events{[](graph::Waiter& waiter) noexcept {
         auto& fired = static_cast<Ends&>(waiter);
         fired.gathering->arrive();
         fired.told.store(true, std::memory_order_release);
-    };
+    }};
+    Ends ends;
+    ends.gathering = &gathering;
+    ends.events = &end_events;
     const bool added = graph::add_waiter(stream, ends);
     if (!added) gathering.arrive();
-    engine_.waits.sleep(gathering, {}, deadline);
+    waits_.sleep(gathering, {}, deadline);
     const bool removed = added && graph::remove_waiter(stream, ends);
     {
         std::lock_guard guard(mutex_);
@@ -227,10 +227,10 @@ CellPtr Streams::next(Object& stream, Deadline deadline) {
         // Only who has to wait may be refused to.
         if (std::optional<CellPtr> item = take(stream, nullptr)) return std::move(*item);
         Waits::refuse_to_encoder();
-        Gathering gathering(engine_.team, 1);
+        Gathering gathering(team_, 1);
         if (std::optional<CellPtr> item = take(stream, &gathering)) return std::move(*item);
         await_news(stream, gathering, deadline);
-        engine_.waits.check_cancelled();
+        waits_.check_cancelled();
         if (gathering.was(Gathering::timed_out) && gathering.arrived() == 0) {
             throw Timeout("next: the stream had no item within the time limit");
         }

@@ -9,13 +9,16 @@
 #include <unordered_map>
 
 #include "graph/task.hpp"
+#include "runtime/dispatcher.hpp"
 #include "runtime/exchange.hpp"
+#include "runtime/forwarder.hpp"
 #include "runtime/gathering.hpp"
+#include "runtime/network.hpp"
 #include "runtime/waits.hpp"
+#include "worker/team.hpp"
 
 namespace mobula::runtime {
 
-class Engine;
 using detail::Task;
 
 /// Tasks that make a stream of objects, on both sides: the producer waits when the consumer is
@@ -23,7 +26,21 @@ using detail::Task;
 /// Thread-safe.
 class Streams {
 public:
-    explicit Streams(Engine& engine) : engine_(engine) {}
+    struct Parts {
+        Network& network;
+        Exchange& exchange;
+        worker::Team& team;
+        Waits& waits;
+        Forwarder& forwarder;
+        Dispatcher& dispatcher;
+    };
+    explicit Streams(const Parts& parts)
+        : network_(parts.network),
+          exchange_(parts.exchange),
+          team_(parts.team),
+          waits_(parts.waits),
+          forwarder_(parts.forwarder),
+          dispatcher_(parts.dispatcher) {}
 
     // ---- the producer ----
 
@@ -79,7 +96,12 @@ private:
     [[nodiscard]] std::optional<CellPtr> take(Object& stream, Gathering* waiting);
     void await_news(Object& stream, Gathering& gathering, Deadline deadline);
 
-    Engine& engine_;
+    Network& network_;
+    Exchange& exchange_;
+    worker::Team& team_;
+    Waits& waits_;
+    Forwarder& forwarder_;
+    Dispatcher& dispatcher_;
     std::mutex mutex_;
     std::unordered_map<const Object*, Sink> sinks_;
     std::unordered_map<ProducerKey, std::shared_ptr<Producer>, ProducerHash> producers_;

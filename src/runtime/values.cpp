@@ -160,10 +160,11 @@ void Exchange::on_subscribe(Rank from, const wire::Subscribe& message) {
         if (shared->watch.shared == nullptr) {
             shared->watch.shared = shared;
             shared->watch.exchange = this;
-            shared->watch.fire = [](graph::Waiter& waiter) noexcept {
+            static constexpr detail::WaiterEvents watch_events{[](graph::Waiter& waiter) noexcept {
                 auto& watch = static_cast<Shared::Watch&>(waiter);
                 static_cast<Exchange*>(watch.exchange)->notify_subscribers(*watch.shared);
-            };
+            }};
+            shared->watch.events = &watch_events;
             if (graph::add_waiter(object, shared->watch)) return;
             lock.unlock();
             return notify_subscribers(*shared);

@@ -3,14 +3,13 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 
 #include <mobula/error.hpp>
 
 #include "base/encoding.hpp"
 #include "base/spinlock.hpp"
-#include "runtime/engine.hpp"
-#include "runtime/stall_watch.hpp"
+#include "runtime/failures.hpp"
+#include "runtime/frame.hpp"
 
 namespace mobula::runtime {
 namespace {
@@ -25,6 +24,8 @@ bool frame_cancelled(const worker::Frame* frame) noexcept {
 struct Waker : graph::Waiter {
     Gathering* gathering = nullptr;
 };
+constexpr detail::WaiterEvents waker_events{
+    [](graph::Waiter& waiter) noexcept { static_cast<Waker&>(waiter).gathering->arrive(); }};
 /// So many waiters lie on the stack of who waits.
 constexpr std::size_t few = 4;
 
@@ -37,7 +38,7 @@ bool satisfied(const Object& object, bool value) noexcept {
 
 void Waits::check_cancelled() {
     const worker::Frame* const frame = worker::Team::frame();
-    if (frame_cancelled(frame)) engine_.cancelled(*frame->task)->raise();
+    if (frame_cancelled(frame)) failure_of_cancelled(*frame->task, network_.self())->raise();
     if (ended_.load(std::memory_order_acquire)) throw Cancelled("the job ends");
 }
 
@@ -65,22 +66,18 @@ void Waits::sleep(Gathering& gathering, std::span<detail::Cell* const> objects,
 
     worker::Timers::Key alarm;
     if (deadline) {
-        const auto [key, first] = engine_.team.timers().add(*deadline, gathering);
+        const auto [key, first] = team_.timers().add(*deadline, gathering);
         alarm = key;
-        if (first) engine_.team.timers_changed();
+        if (first) team_.timers_changed();
     }
-    // Those that it waits for may need just the CPUs that it holds.
     const Task* const task = entry.frame != nullptr ? entry.frame->task : nullptr;
-    const bool lends = task != nullptr && task->extra != nullptr && task->extra->holds;
-    const bool method = task != nullptr && task->instance != nullptr && !lends;
     // What it has asked other ranks for may still wait to be sent.
-    if (entry.frame == nullptr) engine_.wake_sleeper();
-    if (lends) engine_.resources.lend(*task->extra);
-    if (method) engine_.actors.method_waits(*task);
+    if (entry.frame == nullptr) network_.wake_sleeper();
+    auto lent = TaskLife::Lent::nothing;
+    if (task != nullptr) lent = life_.sleeps(*task);
     gathering.sleep(deadline);
-    if (lends) engine_.resources.take_back(*task->extra);
-    if (method) engine_.actors.method_goes_on(*task);
-    if (deadline) engine_.team.timers().remove(alarm);
+    if (task != nullptr) life_.goes_on(*task, lent);
+    if (deadline) team_.timers().remove(alarm);
     std::lock_guard guard(lock_);
     (entry.previous == nullptr ? first_ : entry.previous->next) = entry.next;
     if (entry.next != nullptr) entry.next->previous = entry.previous;
@@ -93,7 +90,7 @@ void Waits::objects(std::span<detail::Cell* const> cells, std::size_t count, Dea
     refuse_to_encoder();
     check_cancelled();
     if (deadline && *deadline <= Clock::now()) {
-        engine_.drive();
+        network_.drive();
         return;
     }
     if (count == cells.size() && count > few) {
@@ -120,7 +117,7 @@ std::size_t Waits::ask(std::span<detail::Cell* const> cells, bool value) {
         if (satisfied(object, value)) {
             ++done;
         } else if (object.shared != nullptr) {
-            engine_.exchange.want(object, value);
+            exchange_.want(object, value);
         }
     }
     return done;
@@ -129,7 +126,7 @@ std::size_t Waits::ask(std::span<detail::Cell* const> cells, bool value) {
 void Waits::await(std::span<detail::Cell* const> cells, std::size_t count, Deadline deadline,
                   bool value) {
     if (count == 0) return;
-    Gathering gathering(engine_.team, count);
+    Gathering gathering(team_, count);
     std::array<Waker, few> some;
     std::vector<Waker> many(cells.size() > few ? cells.size() : 0);
     const std::span<Waker> waiters =
@@ -138,13 +135,11 @@ void Waits::await(std::span<detail::Cell* const> cells, std::size_t count, Deadl
         Object& object = Object::of(*cells[i]);
         waiters[i].gathering = &gathering;
         waiters[i].needs_value = value;
-        waiters[i].fire = [](graph::Waiter& waiter) noexcept {
-            static_cast<Waker&>(waiter).gathering->arrive();
-        };
+        waiters[i].events = &waker_events;
         if (!graph::add_waiter(object, waiters[i])) {
             gathering.arrive();
         } else if (object.shared != nullptr) {
-            engine_.exchange.want(object, value);
+            exchange_.want(object, value);
         }
     }
     sleep(gathering, cells, deadline);
@@ -196,7 +191,7 @@ Waits::Snapshot Waits::copy() {
         if (all.entries.size() == entries || all.objects.size() + count > objects) return false;
         Mark& mark = all.entries.emplace_back();
         const Task* const task = entry.frame != nullptr ? entry.frame->task : nullptr;
-        if (task != nullptr) mark.task = Actors::mark_of(*task, engine_.self());
+        if (task != nullptr) mark.task = life_.mark_of(*task);
         mark.kind = task != nullptr          ? Mark::Kind::task
                     : entry.frame != nullptr ? Mark::Kind::driver
                                              : Mark::Kind::thread;
@@ -214,8 +209,9 @@ Waits::Snapshot Waits::copy() {
     return all;
 }
 
-Waiting Waits::describe(const Mark& mark, const Snapshot& all, Time now) {
-    const unsigned self = static_cast<unsigned>(index(engine_.self()));
+Waiting Waits::describe(const Mark& mark, const Snapshot& all, Time now,
+                        const TargetOf& target_of) const {
+    const unsigned self = static_cast<unsigned>(index(network_.self()));
     Waiting one;
     one.key = "driver " + std::to_string(self);
     one.name = mark.kind == Mark::Kind::driver ? "driver" : "a thread of the user's";
@@ -228,18 +224,16 @@ Waiting Waits::describe(const Mark& mark, const Snapshot& all, Time now) {
     one.seconds = std::chrono::duration<double>(now - mark.since).count();
     one.any = mark.any;
     for (std::size_t i = mark.objects; i < mark.objects + mark.count; ++i) {
-        Object& object = Object::of(*all.objects[i]);
-        const std::optional<Waiting::Target> group = engine_.groups.target_of(object);
-        one.targets.push_back(group ? *group : engine_.exchange.target_of(object));
+        one.targets.push_back(target_of(Object::of(*all.objects[i])));
     }
     return one;
 }
 
-std::vector<Waiting> Waits::list() {
+std::vector<Waiting> Waits::list(const TargetOf& target_of) {
     const Snapshot all = copy();
     const Time now = Clock::now();
     std::vector<Waiting> waiting;
-    for (const Mark& mark : all.entries) waiting.push_back(describe(mark, all, now));
+    for (const Mark& mark : all.entries) waiting.push_back(describe(mark, all, now, target_of));
     return waiting;
 }
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <string>
@@ -13,20 +14,24 @@
 #include "base/clock.hpp"
 #include "base/spinlock.hpp"
 #include "graph/task.hpp"
+#include "runtime/exchange.hpp"
 #include "runtime/gathering.hpp"
+#include "runtime/network.hpp"
 #include "runtime/stall.hpp"
+#include "runtime/task_life.hpp"
 #include "runtime/task_mark.hpp"
+#include "worker/team.hpp"
 
 namespace mobula::runtime {
 
-class Engine;
 using detail::Deadline;
 using graph::Object;
 
 /// Who waits on this rank, and for what. Thread-safe.
 class Waits {
 public:
-    explicit Waits(Engine& engine) : engine_(engine) {}
+    Waits(TaskLife& life, Network& network, Exchange& exchange, worker::Team& team)
+        : life_(life), network_(network), exchange_(exchange), team_(team) {}
 
     /// Sleeps in the gathering until it is over, which it also is when the calling task is
     /// cancelled or the job ends. Does not throw: others know of the caller's stack by then.
@@ -46,8 +51,9 @@ public:
     /// To be called before a wait: throws BadInput where a serialize of the user's encodes.
     static void refuse_to_encoder();
 
-    /// For the graph of who waits for whom.
-    [[nodiscard]] std::vector<Waiting> list();
+    /// For the graph of who waits for whom. `target_of` says what makes an object.
+    using TargetOf = std::function<Waiting::Target(Object& object)>;
+    [[nodiscard]] std::vector<Waiting> list(const TargetOf& target_of);
     /// What they wait for, so far as list() tells it.
     [[nodiscard]] std::vector<detail::CellPtr> waited_for() { return copy().objects; }
 
@@ -78,9 +84,13 @@ private:
         std::vector<detail::CellPtr> objects;
     };
     [[nodiscard]] Snapshot copy();
-    [[nodiscard]] Waiting describe(const Mark& mark, const Snapshot& all, Time now);
+    [[nodiscard]] Waiting describe(const Mark& mark, const Snapshot& all, Time now,
+                                   const TargetOf& target_of) const;
 
-    Engine& engine_;
+    TaskLife& life_;
+    Network& network_;
+    Exchange& exchange_;
+    worker::Team& team_;
     Spinlock lock_;
     Entry* first_ = nullptr;
     std::atomic<bool> ended_{false};  ///< written under the lock

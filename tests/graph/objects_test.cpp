@@ -122,10 +122,11 @@ public:
             nodes_[i].log = &log_;
             nodes_[i].number = static_cast<int>(i);
             nodes_[i].needs_value = needs[i];
-            nodes_[i].fire = [](Waiter& waiter) noexcept {
+            static constexpr detail::WaiterEvents events{[](Waiter& waiter) noexcept {
                 auto& node = static_cast<Node&>(waiter);
                 node.log->push_back(node.number);
-            };
+            }};
+            nodes_[i].events = &events;
         }
     }
     ~Pair() {
@@ -395,9 +396,10 @@ TEST(objects, threads_add_and_remove_waiters_while_others_end_the_object) {
                 while (!go.load()) std::this_thread::yield();
                 for (std::size_t i = a * each; i < (a + 1) * each; ++i) {
                     waiters[i].needs_value = i % 2 == 0;
-                    waiters[i].fire = [](Waiter& waiter) noexcept {
+                    static constexpr detail::WaiterEvents events{[](Waiter& waiter) noexcept {
                         static_cast<Counted&>(waiter).fired.fetch_add(1);
-                    };
+                    }};
+                    waiters[i].events = &events;
                     if (!add_waiter(*object, waiters[i])) continue;
                     outcome[i] = 1;
                     if (i % 3 == 0 && remove_waiter(*object, waiters[i])) outcome[i] = 2;

@@ -52,11 +52,10 @@ const FunctionInfo info{[] { return std::string("join"); },
 
 std::atomic<int> made_ready{0};
 
-const InputEvents events{[](detail::Waiter& waiter) noexcept {
-                             if (arrived(*static_cast<Input&>(waiter).task))
-                                 made_ready.fetch_add(1);
-                         },
-                         [](Object&, bool) { FAIL() << "no other rank knows the object"; }};
+void no_other_rank(Object&, bool, void*) { FAIL() << "no other rank knows the object"; }
+
+const InputEvents events([](Task&, void*) noexcept { made_ready.fetch_add(1); }, no_other_rank,
+                         nullptr);
 
 /// A task and the objects that it waits for.
 struct Case {
@@ -183,11 +182,8 @@ const FunctionInfo step_info{[] { return std::string("step"); },
                              },
                              nullptr};
 
-const InputEvents step_events{[](detail::Waiter& waiter) noexcept {
-                                  Task& task = *static_cast<Input&>(waiter).task;
-                                  if (arrived(task)) graph->ready.push_back(&task);
-                              },
-                              [](Object&, bool) { FAIL() << "no other rank knows the object"; }};
+const InputEvents step_events([](Task& task, void*) noexcept { graph->ready.push_back(&task); },
+                              no_other_rank, nullptr);
 
 /// One of the ready tasks runs, when all its inputs are there, and is freed.
 void run_one(std::size_t which) {

@@ -36,13 +36,13 @@ TEST(LastWord, tells_the_first_cause_alone) {
 TEST(LastWord, keeps_what_the_driver_does_after_a_cause_for_itself) {
     LoneEngine engine;
     engine.give(broken(1, "another one is lost", false));
-    EXPECT_FALSE(engine->last_word.close(true));
-    EXPECT_FALSE(engine->last_word.close(false));
+    EXPECT_FALSE(engine->last_word.close(0, true));
+    EXPECT_FALSE(engine->last_word.close(0, false));
 }
 
 TEST(LastWord, tells_nothing_after_the_end_of_the_driver) {
     LoneEngine engine;
-    EXPECT_TRUE(engine->last_word.close(false));
+    EXPECT_TRUE(engine->last_word.close(0, false));
     engine->end_job("too late");
     EXPECT_FALSE(engine->last_word.begun());
     EXPECT_EQ(engine.reason(), "");
@@ -50,7 +50,7 @@ TEST(LastWord, tells_nothing_after_the_end_of_the_driver) {
 
 TEST(LastWord, lets_those_go_that_know_another_cause_than_the_end_of_the_driver) {
     LoneEngine engine;
-    EXPECT_TRUE(engine->last_word.close(true));
+    EXPECT_TRUE(engine->last_word.close(0, true));
     engine.give(broken(3, "too late", false));
     const Record answer = engine.sent(Kind::broken);
     ASSERT_FALSE(answer.empty());

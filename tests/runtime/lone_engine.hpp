@@ -108,7 +108,7 @@ public:
     /// Moves bytes and runs tasks until nothing is left to do.
     void settle() {
         for (bool more = true; more;) {
-            more = engine_.drive();
+            more = engine_.network.drive();
             while (!engine_.clerk.await_idle(std::chrono::milliseconds(1))) engine_.clerk.hurry();
             while (Task* const task = engine_.team.take_any()) {
                 engine_.execute(*task);

@@ -26,11 +26,18 @@ using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 /// One submitted call: the function, its arguments in place, its results' cells.
 struct Task;
 
+struct Waiter;
+
+/// What waiters of one kind do.
+struct WaiterEvents {
+    void (*fire)(Waiter& waiter) noexcept;
+};
+
 /// Waits in an object's list; `fire` is called once, without a lock, by the thread that made it
 /// done.
 struct Waiter {
     Waiter* next = nullptr;
-    void (*fire)(Waiter& waiter) noexcept = nullptr;
+    const WaiterEvents* events = nullptr;
     bool needs_value = false;  ///< also wait until the bytes are on this rank
 };
 
