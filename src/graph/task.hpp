@@ -28,8 +28,7 @@ struct TaskExtra : Pooled {
     bool holds = false;            ///< the demands are taken from the rank's resources
     int attempts = 0;              ///< that threw and were followed by another one
     bool lends = false;            ///< of those, its CPUs are with others while it waits
-    bool begun = false;            ///< and it began: its CPUs are kept from usual tasks
-    std::uint64_t bundle = 0;      ///< the serial of the bundle that they are from; 0: of none
+    std::uint64_t claim = 0;       ///< the name of what it holds or waits for; see the resources
     std::vector<unsigned> gpus;    ///< given while it runs
     void* stream = nullptr;        ///< the producer's side of its stream
     unsigned max_concurrency = 1;  ///< of the actor that it constructs
@@ -39,11 +38,8 @@ struct TaskExtra : Pooled {
     std::unique_ptr<Encoded> packed;
     std::size_t packed_at = 0;
 
-    // Those that hold resources of this rank are in a list, so that others can say for whom they
-    // wait.
-    TaskExtra* next_holder = nullptr;
-    TaskExtra* previous_holder = nullptr;
-    const detail::Task* holder = nullptr;            ///< null: an actor that lives
+    // Of what holds resources of this rank or waits for them, so that lists can name it.
+    detail::Task* holder = nullptr;                  ///< null: an actor that lives
     const detail::FunctionInfo* function = nullptr;  ///< the task's, or the actor's constructor
 };
 

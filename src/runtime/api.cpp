@@ -306,10 +306,10 @@ std::uint64_t create_group(std::vector<Resources> bundles, bool spread, bool str
     }
     const Strategy strategy = spread ? (strict ? Strategy::strict_spread : Strategy::spread)
                                      : (strict ? Strategy::strict_pack : Strategy::pack);
-    return Engine::current().groups.create(std::move(amounts), strategy, ready);
+    return Engine::current().resources.create_group(std::move(amounts), strategy, ready);
 }
 void remove_group(std::uint64_t group) noexcept {
-    if (Engine::running()) Engine::current().groups.remove(group);
+    if (Engine::running()) Engine::current().resources.remove_group(group);
 }
 unsigned bundle_home(std::uint64_t group, unsigned bundle) {
     return Engine::current().resources.bundle_home({group, bundle});

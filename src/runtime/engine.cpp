@@ -35,6 +35,12 @@ Duration look_period(const std::vector<Peer>& peers) {
     return std::chrono::milliseconds(crowded ? 20 : 2) + std::chrono::microseconds(peers.size());
 }
 
+std::vector<scheduler::Amounts> totals_of(const std::vector<Peer>& peers) {
+    std::vector<scheduler::Amounts> totals;
+    for (const Peer& peer : peers) totals.push_back(peer.resources);
+    return totals;
+}
+
 worker::Settings team_settings(const Options& options, const std::vector<Peer>& peers, Rank self) {
     worker::Settings settings;
     settings.workers = peers[index(self)].workers;
@@ -57,8 +63,7 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
       team(team_settings(options, peers, cluster.self()), *this),
       exchange(network, clerk, {options.inline_bytes},
                [this](const ObjectId& id, Rank rank) { actors.ended(id, rank); }),
-      groups(*this),
-      resources(*this, peers),
+      resources(network, team, totals_of(peers), peers[index(network.self())].gpus),
       waits(*this, network, exchange, team),
       forwarder(network, team, waits),
       dispatcher({.life = *this,
@@ -99,8 +104,7 @@ Engine::Engine(const Options& given, transport::Cluster& cluster, std::vector<Pe
                    .exchange = exchange,
                    .waits = waits,
                    .actors = actors,
-                   .resources = resources,
-                   .groups = groups},
+                   .resources = resources},
                   options.stall_seconds, end_of_standstill()),
       last_word(network, options.status_file,
                 {.describe_sent = [this](Rank rank) { return dispatcher.describe_sent(rank); },

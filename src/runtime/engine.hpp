@@ -18,7 +18,6 @@
 #include "runtime/forwarder.hpp"
 #include "runtime/frame.hpp"
 #include "runtime/functions.hpp"
-#include "runtime/groups.hpp"
 #include "runtime/handle_circles.hpp"
 #include "runtime/last_word.hpp"
 #include "runtime/names.hpp"
@@ -122,7 +121,6 @@ public:
     RoughClock clock;
     worker::Team team;
     Exchange exchange;
-    Groups groups;
     ResourceGate resources;
     Waits waits;
     Forwarder forwarder;

@@ -1,32 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <deque>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
-#include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "core/reservations.hpp"
+#include "graph/object.hpp"
 #include "graph/task.hpp"
+#include "runtime/network.hpp"
 #include "runtime/stall.hpp"
 #include "scheduler/choice.hpp"
 #include "scheduler/resources.hpp"
+#include "worker/team.hpp"
 
 namespace mobula::runtime {
 
-class Engine;
-struct Peer;
+using detail::CellPtr;
 using detail::Task;
 
-/// The resources of this rank and who waits for them, and which rank a demand is sent to. A rank
-/// alone counts what it has; others only know its total and what they have sent there themselves.
-/// Thread-safe.
+/// The resources of this rank and the placement groups made here, which rank a demand is sent to,
+/// and what waits. A rank alone counts what it has; others only know its total and what they have
+/// sent there themselves. What is given to which demand or group is decided by core::Reservations
+/// under one lock; after it tasks are queued, messages sent and objects completed. Thread-safe.
 class ResourceGate {
 public:
-    ResourceGate(Engine& engine, const std::vector<Peer>& peers);
+    /// `totals`: what each rank has in all; `gpus`: the numbers of this rank's.
+    ResourceGate(Network& network, worker::Team& team,
+                 const std::vector<scheduler::Amounts>& totals, std::vector<unsigned> gpus);
 
     /// Throws Infeasible, or BadInput, for what can never be.
     void check(const TaskOptions& options, bool demands) const;
@@ -38,7 +44,7 @@ public:
     [[nodiscard]] Rank choose_for_actor(const TaskOptions& options, bool demands);
 
     /// Takes what the task, which is ready on this rank, demands; false when it has to wait, which
-    /// it does in here until it can be queued.
+    /// it does in here until it can be queued. Throws Infeasible.
     [[nodiscard]] bool take(Task& task);
     /// A task that holds what it demands begins: from now on its CPUs are kept from usual tasks,
     /// which ask for one CPU each and are not counted themselves.
@@ -53,7 +59,7 @@ public:
     /// Both, without telling those that wait for CPUs: that is for wake_waiting_and_groups(). To be
     /// called under locks.
     void set_lends(graph::TaskExtra& extra, bool lends);
-    void wake_waiting_and_groups();
+    void wake_waiting_and_groups() { wake_waiting(); }
     /// Queues those that wait and can go on: resources were given back, or tasks were cancelled.
     void wake_waiting();
 
@@ -61,74 +67,62 @@ public:
     [[nodiscard]] std::vector<scheduler::Amounts> totals() const;
     [[nodiscard]] scheduler::Amounts free() const;
 
-    // Placement groups reserve parts of a rank as bundles with a ledger of their own.
-    struct BundleKey {
-        std::uint64_t group;
-        unsigned bundle;
-        auto operator<=>(const BundleKey&) const = default;
-    };
-    struct NumberedBundle {
-        unsigned number;
-        scheduler::Amounts amounts;
-    };
-    /// Whether some are reserved on this rank.
-    [[nodiscard]] bool has_bundles(std::uint64_t group) const;
-    /// All of them or none.
-    [[nodiscard]] bool reserve(std::uint64_t group, const std::vector<NumberedBundle>& bundles);
-    void unreserve(std::uint64_t group);
-    /// Where the bundles of a group are; known where the group was made.
-    struct PlacedBundle {
-        Rank rank;
-        scheduler::Amounts amounts;
-    };
-    void place_group(std::uint64_t group, std::vector<PlacedBundle> bundles);
-    /// Rank 0 where this rank knows of no such bundle.
-    [[nodiscard]] unsigned bundle_home(const BundleKey& key) const;
+    // ---- placement groups ----
 
-    // For the graph of who waits for whom.
-    /// Tasks, and actors before they begin, that wait for resources of this rank.
+    /// Reserves the bundles rank after rank; `ready` is an object that is complete when that is
+    /// done. Throws BadInput and Infeasible.
+    [[nodiscard]] core::GroupId create_group(std::vector<scheduler::Amounts> bundles,
+                                             Strategy strategy, CellPtr& ready);
+    /// Gives its bundles back. Fails `ready` of one that is not complete.
+    void remove_group(core::GroupId group);
+    /// Where the bundle is or will be. Rank 0 where this rank knows of no such bundle.
+    [[nodiscard]] unsigned bundle_home(const core::BundleKey& key) const;
+
+    void on_hold(Rank from, const wire::HoldGroup& message, wire::RecordReader& tail);
+    void on_held(Rank from, const wire::HeldGroup& message);
+    void on_free(Rank from, const wire::FreeGroup& message);
+
+    // ---- for the graph of who waits for whom ----
+
+    /// Tasks, actors before they begin, and reservations that wait for resources of this rank.
     void list(std::vector<Waiting>& all) const;
-    /// Says of one that wants to reserve so much of this rank what there is and who has the rest.
-    void explain(const scheduler::Amounts& demand, Waiting& waiting) const;
+    /// The group of this rank of which the object says that it is ready, if it is one.
+    [[nodiscard]] std::optional<Waiting::Target> target_of(const graph::Object& ready) const;
 
 private:
-    struct Bundle {
-        scheduler::Amounts amounts;
-        std::vector<unsigned> gpus;
-        scheduler::Ledger ledger;
-        std::uint64_t serial;  ///< tells it from one of the same name that was there before
+    using Reservations = core::Reservations;
+    /// What was decided under the lock and is to be done after it.
+    struct Decided {
+        Reservations::Effects effects;
+        std::vector<Task*> cancelled;   ///< that wait no more
+        std::vector<CellPtr> complete;  ///< of groups
     };
-    struct Waiter {
-        Task* task;
-        Time since;
-    };
+    struct Snapshot;
+
+    template <class Change>
+    void change(Change&& change);
+    void withdraw_cancelled(Decided& decided);
+    void act(Decided& decided);
+    void send(const Reservations::Effects::Message& message);
+    void allow_usual();
 
     [[nodiscard]] std::optional<Rank> choose_without_demands(const Placement& placement);
     [[nodiscard]] Rank bundle_rank(const TaskOptions& options) const;
-    [[nodiscard]] const scheduler::Ledger* find_ledger(const TaskOptions& options) const noexcept;
-    [[nodiscard]] scheduler::Ledger* find_ledger(const TaskOptions& options) noexcept;
-    [[nodiscard]] scheduler::Ledger* ledger_held_by(const graph::TaskExtra& extra) noexcept;
-    [[nodiscard]] scheduler::Ledger& ledger_of(const TaskOptions& options);
     [[nodiscard]] bool possible(const Placement& placement, const scheduler::Amounts& demand) const;
     [[nodiscard]] Placement possible_placement(const Placement& placement,
                                                const scheduler::Amounts& demand) const;
     [[noreturn]] void refuse(const Placement& placement, const scheduler::Amounts& demand) const;
-    void hold(Task& task, std::vector<unsigned> gpus);
-    void keep_from_usual(std::int64_t cpus);
-    void let_go(graph::TaskExtra& extra);
-    void explain_locked(const TaskOptions& options, const scheduler::Amounts& demand,
-                        Waiting& waiting) const;
 
-    Engine& engine_;
-    mutable std::mutex mutex_;
+    [[nodiscard]] Snapshot copy() const;
+    void list_usual(const Snapshot& seen, std::vector<Waiting>& all) const;
+
+    Network& network_;
+    worker::Team& team_;
+    std::size_t nodes_ = 1;
+    mutable std::mutex mutex_;  ///< guards what follows
     scheduler::Choice choice_;
-    scheduler::Ledger own_;
-    std::map<BundleKey, Bundle> bundles_;
-    std::uint64_t next_serial_ = 1;  ///< of a bundle
-    std::map<std::uint64_t, std::vector<PlacedBundle>> groups_;
-    std::deque<Waiter> waiting_;
-    graph::TaskExtra* holders_ = nullptr;
-    std::int64_t kept_cpus_ = 0;  ///< in steps, from usual tasks
+    Reservations reservations_;  ///< a demand's token is the address of the task's extra
+    std::map<core::GroupId, CellPtr> ready_;  ///< of the groups made here
     std::size_t turn_ = 0;
 };
 

@@ -67,9 +67,9 @@ void Engine::handle(Rank from, Kind kind, wire::RecordReader& reader) {
         case Kind::item: return streams.on_item(from, net.read<wire::Item>(reader), reader);
         case Kind::consumed: return streams.on_consumed(from, net.read<wire::Consumed>(reader));
         case Kind::hold_group:
-            return groups.on_hold(from, net.read<wire::HoldGroup>(reader), reader);
-        case Kind::held_group: return groups.on_held(from, net.read<wire::HeldGroup>(reader));
-        case Kind::free_group: return groups.on_free(from, net.read<wire::FreeGroup>(reader));
+            return resources.on_hold(from, net.read<wire::HoldGroup>(reader), reader);
+        case Kind::held_group: return resources.on_held(from, net.read<wire::HeldGroup>(reader));
+        case Kind::free_group: return resources.on_free(from, net.read<wire::FreeGroup>(reader));
         case Kind::output:
             return printer_.print(static_cast<unsigned>(index(from)),
                                   net.read<wire::Output>(reader).line);

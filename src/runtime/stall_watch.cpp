@@ -18,7 +18,6 @@ StallWatch::StallWatch(const Parts& parts, double seconds,
       waits_(parts.waits),
       actors_(parts.actors),
       resources_(parts.resources),
-      groups_(parts.groups),
       seconds_(seconds),
       end_job_(std::move(end_job)) {}
 
@@ -29,12 +28,11 @@ bool StallWatch::moved() {
 
 std::vector<Waiting> StallWatch::list() const {
     std::vector<Waiting> all = waits_.list([this](Object& object) {
-        const std::optional<Waiting::Target> group = groups_.target_of(object);
+        const std::optional<Waiting::Target> group = resources_.target_of(object);
         return group ? *group : exchange_.target_of(object);
     });
     actors_.list(all);
     resources_.list(all);
-    groups_.list(all);
     exchange_.list(all);
     std::vector<detail::CellPtr> waited_for = waits_.waited_for();
     for (auto& [id, cell] : exchange_.waited_for()) waited_for.push_back(std::move(cell));

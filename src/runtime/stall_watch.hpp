@@ -12,7 +12,6 @@
 #include "runtime/actors.hpp"
 #include "runtime/clerk.hpp"
 #include "runtime/exchange.hpp"
-#include "runtime/groups.hpp"
 #include "runtime/network.hpp"
 #include "runtime/resources.hpp"
 #include "runtime/stall.hpp"
@@ -34,7 +33,6 @@ public:
         Waits& waits;
         Actors& actors;
         ResourceGate& resources;
-        Groups& groups;
     };
     /// A rank counts as standing still after so many seconds; never where it is 0. What is printed
     /// ends the job through `end_job`, where there is one.
@@ -59,7 +57,6 @@ private:
     Waits& waits_;
     Actors& actors_;
     ResourceGate& resources_;
-    Groups& groups_;
     const double seconds_;
     const std::function<void(const std::string&)> end_job_;
     std::mutex mutex_;

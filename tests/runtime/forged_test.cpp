@@ -290,7 +290,7 @@ void put_hold(RecordWriter& record, std::uint64_t group) {
     record.put(group).put(std::uint32_t{1}).put(0U);
     scheduler::Amounts(1, 0, {{"seat", 2}}).encode(record);
 }
-constexpr std::uint64_t group_of_peer = (std::uint64_t{2} << Groups::number_bits) | 11U;
+constexpr std::uint64_t group_of_peer = (std::uint64_t{2} << core::group_number_bits) | 11U;
 
 TEST_F(Forged, bundles_that_are_reserved_twice) {
     RecordWriter record(Kind::hold_group);

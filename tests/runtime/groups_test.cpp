@@ -20,7 +20,7 @@ using wire::RecordWriter;
 
 /// The n-th group of a rank.
 constexpr std::uint64_t group_by(Rank maker, std::uint64_t n) {
-    return (static_cast<std::uint64_t>(index(maker)) << Groups::number_bits) | n;
+    return (static_cast<std::uint64_t>(index(maker)) << core::group_number_bits) | n;
 }
 constexpr std::uint64_t theirs(std::uint64_t n) { return group_by(LoneEngine::peer, n); }
 constexpr std::uint64_t gone = group_by(LoneEngine::self, 77);
@@ -88,6 +88,26 @@ TEST(groups, that_wait_go_without_what_they_wait_for) {
     EXPECT_EQ(group_of(engine.sent(Kind::held_group)), theirs(3));
     engine.give(about(Kind::free_group, theirs(3)));
     EXPECT_EQ(free_seats(engine), 4 * scheduler::Amounts::one);
+}
+
+std::vector<Waiting> waiting_for_resources(LoneEngine& engine) {
+    std::vector<Waiting> all;
+    engine->resources.list(all);
+    return all;
+}
+
+TEST(groups, that_wait_are_listed_with_what_has_the_rest) {
+    LoneEngine engine;
+    engine.give(hold(theirs(1)));
+    engine.give(hold(theirs(2)));
+    const std::vector<Waiting> all = waiting_for_resources(engine);
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_EQ(all[0].name, "placement group 2 of rank 2");
+    EXPECT_EQ(all[0].state, "needs 4 seat (free: 1 cpu) and waits");
+    ASSERT_EQ(all[0].targets.size(), 1U);
+    EXPECT_EQ(all[0].targets[0].name, "placement group 1 of rank 2");
+    engine.give(about(Kind::free_group, theirs(1)));
+    EXPECT_TRUE(waiting_for_resources(engine).empty());
 }
 
 TEST(groups, that_go_before_they_were_ready_say_so) {

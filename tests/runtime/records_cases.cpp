@@ -15,7 +15,7 @@ using wire::RecordWriter;
 
 namespace {
 
-constexpr std::uint64_t group_of_peer = (std::uint64_t{2} << Groups::number_bits) | 11U;
+constexpr std::uint64_t group_of_peer = (std::uint64_t{2} << core::group_number_bits) | 11U;
 
 // Whatever the arguments, these are defined.
 int add(int a, int b) {
