@@ -149,6 +149,8 @@ void ResourceGate::check_arrival(const TaskOptions& options) const {
 bool ResourceGate::take(Task& task) {
     graph::TaskExtra& extra = *task.extra;
     std::lock_guard guard(mutex_);
+    // It takes nothing, and what cancelled it has looked through those that wait before.
+    if (graph::is_cancelled(task)) return true;
     extra.holder = &task;
     extra.function = task.info;
     Reservations::Taken taken = reservations_.take(demand_of(extra));

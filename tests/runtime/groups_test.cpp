@@ -110,6 +110,26 @@ TEST(groups, that_wait_are_listed_with_what_has_the_rest) {
     EXPECT_TRUE(waiting_for_resources(engine).empty());
 }
 
+int as_it_is(int value) { return value; }
+
+TEST(resources, are_not_waited_for_by_a_task_that_was_cancelled_before) {
+    LoneEngine engine;
+    engine.give(hold(theirs(1)));
+    const TaskOptions options{.resources = {{"seat", 4}}, .placement = Placement::on_rank(1)};
+    Promise<int> input;
+    const Ref<int> first = remote<as_it_is>(options, input.ref());
+    const Ref<int> second = remote<as_it_is>(options, input.ref());
+    cancel(first);
+    input.set_value(3);
+    engine.settle();
+    EXPECT_EQ(waiting_for_resources(engine).size(), 1U);
+    EXPECT_FALSE(second.done());
+    engine.give(about(Kind::free_group, theirs(1)));
+    engine.settle();
+    EXPECT_TRUE(second.done());
+    EXPECT_EQ(engine->resources.free().custom("seat"), 4 * scheduler::Amounts::one);
+}
+
 TEST(groups, that_go_before_they_were_ready_say_so) {
     LoneEngine engine;
     Ref<void> ready;
