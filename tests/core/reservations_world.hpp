@@ -191,6 +191,7 @@ private:
             found("the end of a group says wrongly whether it was complete");
         }
         group.state = GroupState::gone;
+        check_freed(cores_[maker], group.id);
         apply(maker, effects);
     }
     void give_up(std::size_t i) {
@@ -261,7 +262,10 @@ private:
                 case Message::Kind::held:
                     cores_[to].on_held(from, message.group, {}, effects);
                     break;
-                case Message::Kind::free: cores_[to].on_free(from, message.group, effects); break;
+                case Message::Kind::free:
+                    cores_[to].on_free(from, message.group, effects);
+                    check_freed(cores_[to], message.group);
+                    break;
             }
         } catch (const Error& error) {
             found(error.what());
@@ -321,6 +325,27 @@ private:
             if (part > Amounts::one) found("a GPU is held twice");
         }
         check_served(core);
+        check_kept(core);
+    }
+    /// From usual tasks the CPUs of those are kept that have begun and lend nothing.
+    void check_kept(const Reservations& core) {
+        std::int64_t kept = 0;
+        for (const auto& [claim, held] : core.held()) {
+            if (held.begun && !held.lends) kept += held.demand.amounts.cpus();
+        }
+        const std::int64_t left =
+            std::max<std::int64_t>(core.own().total().cpus() - kept, 0) / Amounts::one;
+        const auto told = core.cpus_for_usual();
+        if (told.has_value() != (kept > 0) || told.value_or(left) != left) {
+            found("CPUs are wrongly kept from usual tasks");
+        }
+    }
+    void check_freed(const Reservations& core, GroupId group) {
+        const bool waits = std::any_of(core.requests().begin(), core.requests().end(),
+                                       [&](const auto& request) { return request.group == group; });
+        const auto first = core.bundles().lower_bound({group, 0});
+        const bool holds = first != core.bundles().end() && first->first.group == group;
+        if (waits || holds) found("a rank keeps something for a group that ended");
     }
     /// What waits has no room.
     void check_served(const Reservations& core) {
