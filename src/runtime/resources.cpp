@@ -188,7 +188,7 @@ void ResourceGate::set_lends(graph::TaskExtra& extra, bool lends) {
     std::lock_guard guard(mutex_);
     extra.lends = lends;
     reservations_.set_lends(Claim{extra.claim}, lends);
-    allow_usual();
+    if (!lends) allow_usual();  // which wakes nothing
 }
 
 void ResourceGate::lend(graph::TaskExtra& extra) {
@@ -202,6 +202,7 @@ void ResourceGate::wake_waiting() {
     change([&](Decided& decided) {
         withdraw_cancelled(decided);
         reservations_.settle(decided.effects);
+        allow_usual();
     });
 }
 

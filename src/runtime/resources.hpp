@@ -56,7 +56,7 @@ public:
     /// A waiting task lends its CPUs to others. When its bundle goes, what it held goes with it.
     void lend(graph::TaskExtra& extra);
     void take_back(graph::TaskExtra& extra);
-    /// Both, without telling those that wait for CPUs: that is for wake_waiting_and_groups(). To be
+    /// Both, without waking those that wait for CPUs: that is for wake_waiting_and_groups(). To be
     /// called under locks.
     void set_lends(graph::TaskExtra& extra, bool lends);
     void wake_waiting_and_groups() { wake_waiting(); }
