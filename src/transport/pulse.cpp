@@ -13,7 +13,7 @@ namespace mobula::transport {
 
 namespace {
 
-constexpr unsigned beat_message = 1;
+constexpr unsigned beat_message = 0;  // see MessageId
 
 // To a peer that takes nothing a few are enough.
 constexpr unsigned in_flight_max = 4;

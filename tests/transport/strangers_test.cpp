@@ -166,6 +166,13 @@ TEST_F(Strangers, are_counted_and_harm_nobody) {
     EXPECT_TRUE(heard_[1].lost.empty() && heard_[1].fenced.empty());
 }
 
+TEST_F(Strangers, harm_nobody_by_ids_that_the_engine_does_not_use) {
+    ASSERT_TRUE(talk());
+    for (unsigned id = 0; id < 40; ++id) send(MessageId{id}, message(Seal{}, 20));
+    EXPECT_TRUE(until([&] { return refused() == message_ids; })) << refused();
+    EXPECT_TRUE(talk());
+}
+
 TEST_F(Strangers, of_an_earlier_start_are_not_believed_and_nobody_is_blamed) {
     Seal seal = seal_of_rank_1();
     --seal.incarnation;
