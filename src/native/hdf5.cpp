@@ -13,11 +13,13 @@ namespace {
 static_assert(std::same_as<hid_t, Hdf5Handle::Id>);
 
 /// Keeps HDF5 from printing its error stack while it lives; the setting is one per thread. It stays
-/// so after an error: of a damaged file the library may be unable to close something, which it
-/// would print as the process ends.
+/// so after an error. Nor does HDF5 close what is open as the process ends: of a damaged file it
+/// may be unable to, and would print that. What is used here is closed by its owner.
 class Silence {
 public:
     Silence() noexcept {
+        static const herr_t closes_nothing_at_exit = H5dont_atexit();
+        static_cast<void>(closes_nothing_at_exit);
         H5Eget_auto2(H5E_DEFAULT, &print_, &context_);
         H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
     }
