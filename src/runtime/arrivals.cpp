@@ -138,81 +138,94 @@ namespace mobula::runtime {
 
 using detail::Cell;
 
-namespace {
-
-/// Stands for an object that was returned, and so is waited for no more. The address of none.
-std::byte given_mark;
-Cell* const given = reinterpret_cast<Cell*>(&given_mark);
-
-}  // namespace
-
 void drop(AnyOf* any) noexcept { delete any; }
 
-void AnyOf::add(Cell* cell) {
+AnyOf::Seen AnyOf::add(Cell* cell, std::size_t position) {
     detail::check_named(cell, "when_any");
     const std::size_t number = queue_->add(*cell);
-    if (number == numbered_.size()) numbered_.push_back(nullptr);
-    numbered_[number] = cell;
+    if (number == numbered_.size()) numbered_.emplace_back();
+    numbered_[number] = {cell, position};
+    return {cell, number};
 }
 
 std::optional<std::size_t> AnyOf::wait(std::span<Cell* const> cells, detail::Deadline deadline) {
-    update(cells);
+    follow(cells);
+    if (const auto position = take_arrived(cells)) return position;
+    compare(cells);
     for (;;) {
         const std::optional<std::size_t> number = queue_->next(deadline);
         if (!number) return std::nullopt;
-        Cell* const cell = numbered_[*number];
-        const auto found = std::find(cells.begin(), cells.end(), cell);
-        if (found == cells.end()) continue;  // it was taken out before it was done
-        if (!detail::is_done(*cell)) {
-            add(cell);  // another object at the place of one that has gone
-            continue;
-        }
-        const auto position = static_cast<std::size_t>(found - cells.begin());
-        seen_[position] = given;
-        return position;
+        if (const auto position = give(*number, cells)) return position;
     }
 }
 
-/// Waits for what is new since the call before.
-void AnyOf::update(std::span<Cell* const> cells) {
-    const auto [now, before] =
-        std::mismatch(cells.begin(), cells.end(), seen_.begin(), seen_.end());
-    const auto where = static_cast<std::size_t>(now - cells.begin());
+std::optional<std::size_t> AnyOf::take_arrived(std::span<Cell* const> cells) {
+    while (const std::optional<std::size_t> number = queue_->take_arrived()) {
+        if (const auto position = give(*number, cells)) return position;
+    }
+    return std::nullopt;
+}
+
+/// Where the object is that has arrived; empty where it is there no more, or is another one at the
+/// place of one that has gone.
+std::optional<std::size_t> AnyOf::give(std::size_t number, std::span<Cell* const> cells) {
+    const auto [cell, hint] = numbered_[number];
+    // Mostly where it was; or before that, where its caller has erased others.
+    std::size_t position = std::min(hint + 1, cells.size());
+    while (position != 0 && cells[position - 1] != cell) --position;
+    if (position != 0) {
+        --position;
+    } else {
+        const auto found = std::find(cells.begin(), cells.end(), cell);
+        if (found == cells.end()) return std::nullopt;  // it was taken out before it was done
+        position = static_cast<std::size_t>(found - cells.begin());
+    }
+    const bool done = detail::is_done(*cell);
+    const Seen now = done ? Seen{nullptr, number} : add(cell, position);
+    if (position < seen_.size()) seen_[position] = now;
+    if (!done) return std::nullopt;
+    given_ = position;
+    return position;
+}
+
+/// Waits for what is new since the call before, as far as it is seen at once.
+void AnyOf::follow(std::span<Cell* const> cells) {
+    const bool follows = follow_the_given(cells) && seen_.size() <= cells.size();
+    given_.reset();
     // Those that were taken out before they were done are still waited for.
     const bool many_gone = queue_->under_way() > 2 * cells.size() + 64;
-    if (many_gone || (before != seen_.end() && !follow_one_change(cells, where))) start_again();
-    while (seen_.size() < cells.size()) {
-        Cell* const cell = cells[seen_.size()];
-        add(cell);
-        seen_.push_back(cell);
-    }
+    if (!follows || many_gone) start_again();
+    while (seen_.size() < cells.size()) seen_.push_back(add(cells[seen_.size()], seen_.size()));
 }
 
-/// The usual ways to go on: one is gone from there, or the last one is in its place, or another
-/// one is, and others came behind. False for all else.
-bool AnyOf::follow_one_change(std::span<Cell* const> cells, std::size_t where) {
-    const auto first = seen_.begin() + static_cast<std::ptrdiff_t>(where);
-    const auto goes_on = [&](std::size_t from, std::size_t at) {
-        const std::size_t count = seen_.size() - from;
-        return cells.size() >= at + count &&
-               std::equal(seen_.begin() + static_cast<std::ptrdiff_t>(from), seen_.end(),
-                          cells.begin() + static_cast<std::ptrdiff_t>(at));
-    };
-    if (goes_on(where + 1, where)) {
-        seen_.erase(first);
-        return true;
+/// The usual ways to go on: what was returned is gone from there, or the last one is in its place,
+/// or another one is, and others came behind. Whether it is one of these, as far as that place and
+/// its neighbours tell.
+bool AnyOf::follow_the_given(std::span<Cell* const> cells) {
+    if (!given_ || *given_ >= seen_.size()) return true;
+    const std::size_t at = *given_, last = seen_.size() - 1;
+    if (at < cells.size() && at != last && cells[at] == seen_[last].cell) {
+        seen_[at] = seen_[last];
+        numbered_[seen_[at].number].position = at;
+        seen_.pop_back();
+    } else if (at == cells.size() ||
+               (at < cells.size() && at != last && cells[at] == seen_[at + 1].cell)) {
+        seen_.erase(seen_.begin() + static_cast<std::ptrdiff_t>(at));
+    } else if (at < cells.size()) {
+        seen_[at] = add(cells[at], at);
+    } else {
+        return false;
     }
-    if (where == cells.size()) return false;
-    if (goes_on(where + 1, where + 1)) {
-        add(cells[where]);
-        *first = cells[where];
-        return true;
-    }
-    Cell* const last = seen_.back();
-    if (cells[where] != last) return false;
-    *first = last;
-    seen_.pop_back();
-    return goes_on(where, where);
+    return true;
+}
+
+/// Waits for all that it is given, whatever its caller did.
+void AnyOf::compare(std::span<Cell* const> cells) {
+    const bool same = std::equal(cells.begin(), cells.end(), seen_.begin(), seen_.end(),
+                                 [](Cell* cell, const Seen& seen) { return cell == seen.cell; });
+    if (same) return;
+    start_again();
+    for (Cell* cell : cells) seen_.push_back(add(cell, seen_.size()));
 }
 
 void AnyOf::start_again() {

@@ -30,6 +30,8 @@ public:
 
     std::size_t add(Cell& cell);
     [[nodiscard]] std::optional<std::size_t> next(Deadline deadline);
+    /// The same of one that has arrived already.
+    [[nodiscard]] std::optional<std::size_t> take_arrived() { return take(nullptr); }
     /// Those that were not given yet.
     [[nodiscard]] std::size_t under_way() const noexcept { return added_ - given_; }
 
@@ -56,8 +58,9 @@ private:
 namespace mobula::runtime {
 
 /// What a task waits for that calls wait_for_any() again and again with mostly the same objects:
-/// it stays in their lists of waiters between the calls, of which each only compares what it is
-/// given with what the call before was given. Thread-bound to its task.
+/// it stays in their lists of waiters between the calls. A call looks at what its caller usually
+/// does with what the call before returned; only one that has to sleep compares all that it is
+/// given with what it knows. Thread-bound to its task.
 class AnyOf {
 public:
     /// The position of one that is done, or empty at the time limit.
@@ -67,14 +70,29 @@ public:
     [[nodiscard]] bool is_over() const noexcept { return queue_->under_way() == 0; }
 
 private:
-    void update(std::span<detail::Cell* const> cells);
-    [[nodiscard]] bool follow_one_change(std::span<detail::Cell* const> cells, std::size_t where);
+    /// A position in what the call before was given.
+    struct Seen {
+        detail::Cell* cell;
+        std::size_t number;  ///< in the queue
+    };
+    struct Numbered {
+        detail::Cell* cell = nullptr;
+        std::size_t position = 0;  ///< or before it, since when others were taken out
+    };
+
+    void follow(std::span<detail::Cell* const> cells);
+    [[nodiscard]] bool follow_the_given(std::span<detail::Cell* const> cells);
+    void compare(std::span<detail::Cell* const> cells);
+    [[nodiscard]] std::optional<std::size_t> take_arrived(std::span<detail::Cell* const> cells);
+    [[nodiscard]] std::optional<std::size_t> give(std::size_t number,
+                                                  std::span<detail::Cell* const> cells);
     void start_again();
-    void add(detail::Cell* cell);
+    [[nodiscard]] Seen add(detail::Cell* cell, std::size_t position);
 
     std::unique_ptr<detail::ArrivalQueue> queue_ = std::make_unique<detail::ArrivalQueue>();
-    std::vector<detail::Cell*> seen_;  // by the call before; `given` for what it returned
-    std::vector<detail::Cell*> numbered_;
+    std::vector<Seen> seen_;  // by the call before
+    std::vector<Numbered> numbered_;
+    std::optional<std::size_t> given_;  ///< the position that the call before returned
 };
 
 }  // namespace mobula::runtime
