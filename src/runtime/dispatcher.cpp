@@ -9,6 +9,7 @@
 
 #include "base/encoding.hpp"
 #include "base/log.hpp"
+#include "base/scratch.hpp"
 #include "base/tsc.hpp"
 #include "runtime/failures.hpp"
 #include "runtime/frame.hpp"
@@ -20,40 +21,6 @@ using graph::State;
 using wire::RecordReader;
 using wire::RecordWriter;
 using wire::ResultForm;
-
-namespace {
-
-/// A writer that is kept per thread, with its memory. There are several, because a serialize of the
-/// user's may submit tasks, whose arguments are encoded then.
-class ScratchWriter {
-public:
-    ScratchWriter() : writer_(take()) {}
-    ~ScratchWriter() {
-        writer_.clear();
-        --kept().used;
-    }
-    ScratchWriter(const ScratchWriter&) = delete;
-    ScratchWriter& operator=(const ScratchWriter&) = delete;
-    [[nodiscard]] detail::Writer& operator*() noexcept { return writer_; }
-
-private:
-    struct Kept {
-        std::vector<std::unique_ptr<detail::Writer>> all;
-        std::size_t used = 0;
-    };
-    static Kept& kept() {
-        thread_local Kept writers;
-        return writers;
-    }
-    static detail::Writer& take() {
-        Kept& own = kept();
-        if (own.used == own.all.size()) own.all.push_back(std::make_unique<detail::Writer>());
-        return *own.all[own.used++];
-    }
-    detail::Writer& writer_;
-};
-
-}  // namespace
 
 static std::uint64_t in_nanoseconds(Duration duration) {
     return static_cast<std::uint64_t>(std::chrono::nanoseconds(duration).count());
@@ -280,7 +247,7 @@ void Dispatcher::begin_task(const Task& task, const wire::TaskHead& head, Record
 void Dispatcher::write_task(Task& task, RecordWriter& record, bool first_time) {
     const bool call = task.actor != nullptr || task.info->actor != nullptr;
     const bool options = task.extra != nullptr && !only_placed(task);
-    ScratchWriter scratch;
+    const Scratch<detail::Writer> scratch;
     detail::Writer& arguments = *scratch;
     {
         const Encoding encoding;
@@ -387,7 +354,7 @@ void Dispatcher::give_result(Task& task, std::uint32_t number) noexcept {
     }
     graph::complete(object);
     try {
-        ScratchWriter scratch;
+        const Scratch<detail::Writer> scratch;
         detail::Writer& writer = *scratch;
         {
             const Encoding encoding;

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +13,7 @@
 #include <mobula/detail/bytes.hpp>
 #include <mobula/error.hpp>
 
+#include "base/scratch.hpp"
 #include "wire/kind.hpp"
 
 namespace mobula::wire {
@@ -21,51 +21,31 @@ namespace mobula::wire {
 /// Appends a record's fields to a byte string that is used again and again.
 class RecordWriter {
 public:
-    RecordWriter() : bytes_(scratch()) { bytes_.clear(); }
-    explicit RecordWriter(Kind kind) : RecordWriter() { put(kind); }
-    RecordWriter(const RecordWriter&) = delete;
-    RecordWriter& operator=(const RecordWriter&) = delete;
-    ~RecordWriter() {
-        bytes_.clear();
-        --scratches().used;
-    }
+    RecordWriter() = default;
+    explicit RecordWriter(Kind kind) { put(kind); }
     template <class T>
     RecordWriter& put(const T& value) {
         static_assert(std::is_trivially_copyable_v<T>);
         return bytes(&value, sizeof value);
     }
     RecordWriter& bytes(const void* data, std::size_t size) {
-        bytes_.append(data, size);
+        bytes_->append(data, size);
         return *this;
     }
     RecordWriter& text(std::string_view text) {
         put(static_cast<std::uint32_t>(text.size()));
         return bytes(text.data(), text.size());
     }
-    [[nodiscard]] std::span<const std::byte> span() const noexcept { return bytes_; }
-    [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
+    [[nodiscard]] std::span<const std::byte> span() const noexcept { return *bytes_; }
+    [[nodiscard]] std::size_t size() const noexcept { return bytes_->size(); }
     /// Overwrites what was put at `offset`.
     template <class T>
     void patch(std::size_t offset, const T& value) noexcept {
-        std::memcpy(bytes_.mutable_data() + offset, &value, sizeof value);
+        std::memcpy(bytes_->mutable_data() + offset, &value, sizeof value);
     }
 
 private:
-    /// Kept per thread; several, because describing a reference may take a record of its own.
-    struct Scratches {
-        std::deque<detail::Bytes> all;
-        std::size_t used = 0;
-    };
-    static Scratches& scratches() {
-        thread_local Scratches scratches;
-        return scratches;
-    }
-    static detail::Bytes& scratch() {
-        Scratches& own = scratches();
-        if (own.used == own.all.size()) own.all.emplace_back();
-        return own.all[own.used++];
-    }
-    detail::Bytes& bytes_;
+    Scratch<detail::Bytes> bytes_;  ///< describing a reference may take a record of its own
 };
 
 /// Reads what a RecordWriter wrote. What does not fit throws Error; nothing is trusted.
