@@ -105,19 +105,11 @@ public:
         if constexpr (std::is_lvalue_reference_v<P>) {
             return static_cast<const D&>(input_.cell == nullptr ? value_ : seen_input<D>(input_));
         } else {
-            return take_value_of_own(keep);
+            return taken_argument<D>(input_, value_, keep);
         }
     }
 
 private:
-    D take_value_of_own(bool keep) {
-        if (input_.cell != nullptr) return taken_input<D>(input_, keep);
-        if constexpr (copyable<D>) {
-            if (keep) return D(value_);
-        }
-        return D(std::move(value_));
-    }
-
     Input input_;
     union {
         D value_;  // NOLINT(readability-identifier-naming): a private member all the same

@@ -41,6 +41,16 @@ template <class D>
     }
 }
 
+/// The same of an argument that may have been given as a value.
+template <class D>
+[[nodiscard]] D taken_argument(const Input& input, D& value, bool keep) {
+    if (input.cell != nullptr) return taken_input<D>(input, keep);
+    if constexpr (copyable<D>) {
+        if (keep) return D(value);
+    }
+    return D(std::move(value));
+}
+
 /// What an argument's head says of it in a record.
 enum class ArgumentForm : std::uint8_t { value, object, objects };
 
@@ -203,12 +213,7 @@ private:
         return input_.cell == nullptr ? value_ : seen_input<D>(input_);
     }
     D taken(bool keep) {
-        if (input_.many) return many_->taken(keep);
-        if (input_.cell != nullptr) return taken_input<D>(input_, keep);
-        if constexpr (copyable<D>) {
-            if (keep) return D(value_);
-        }
-        return D(std::move(value_));
+        return input_.many ? many_->taken(keep) : taken_argument<D>(input_, value_, keep);
     }
 
     Input input_;
