@@ -241,7 +241,7 @@ void Actors::pump(Instance& instance, Lock& lock) {
     }
     if (ends) instances_.erase(ObjectId(instance.id));
     lock.unlock();
-    if (lent) resources_.wake_waiting_and_groups();
+    if (lent) resources_.wake_waiting();
     while (Task* const task = refused.pop()) life_.fail(*task, dead);
     while (Task* const task = start.pop()) life_.enqueue(*task);
 }
@@ -266,7 +266,7 @@ void Actors::method_waits(const Task& method) {
         ++target.waiting;
         lent = settle_cpus(target);
     }
-    if (lent) resources_.wake_waiting_and_groups();
+    if (lent) resources_.wake_waiting();
 }
 
 void Actors::method_goes_on(const Task& method) {

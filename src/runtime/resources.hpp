@@ -56,10 +56,9 @@ public:
     /// A waiting task lends its CPUs to others. When its bundle goes, what it held goes with it.
     void lend(graph::TaskExtra& extra);
     void take_back(graph::TaskExtra& extra);
-    /// Both, without waking those that wait for CPUs: that is for wake_waiting_and_groups(). To be
-    /// called under locks.
+    /// Both, without waking those that wait for CPUs: that is for wake_waiting(). To be called
+    /// under locks.
     void set_lends(graph::TaskExtra& extra, bool lends);
-    void wake_waiting_and_groups() { wake_waiting(); }
     /// Queues those that wait and can go on: resources were given back, or tasks were cancelled.
     void wake_waiting();
 
