@@ -39,7 +39,9 @@ struct Statistics {
 /// Runs the engine on every rank of the job, and `driver` on rank 0 like a task; returns when the
 /// job is over. The return value of main: on rank 0 the driver's, 1 after an exception, 2 after
 /// BadInput; elsewhere 0, 1 when a rank died, or 2 for bad settings. Call it once, from main: a
-/// second call is refused with a sentence and 2, one inside of a job throws BadInput.
+/// second call is refused with a sentence and 2, one inside of a job throws BadInput. Takes the
+/// engine's own arguments out of argv, which then ends earlier with its null pointer: look at
+/// Job::arguments, or at argv up to that, and not at argc.
 int run(int argc, char** argv, int (*driver)(Job&));
 
 /// The calling rank, 0 .. ranks()-1; rank 0 runs the driver. After mobula::run this and the other

@@ -77,7 +77,8 @@ int Engine::run(const std::function<DriverEnd()>& driver) {
                 if (rank != self()) network.send(rank, wire::Finish{});
             }
             flush();
-            write_status(options.status_file, code_, end.reason);
+            write_status(options.status_file, code_, end.reason,
+                         std::chrono::seconds(std::lround(std::ceil(options.exit_wait_s))));
             stop();
         };
     }

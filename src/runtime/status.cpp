@@ -18,10 +18,14 @@
 
 namespace mobula::runtime {
 
-void write_status(const std::string& file, int code, const std::string& reason) noexcept {
+void write_status(const std::string& file, int code, const std::string& reason,
+                  std::chrono::seconds tasks_may_take) noexcept {
     if (file.empty()) return;
     std::string text = "exit " + std::to_string(exit_status(code)) + "\n";
     if (!reason.empty()) text += "reason " + reason + "\n";
+    if (const auto seconds = tasks_may_take.count(); seconds != 0) {
+        text += "waits " + std::to_string(seconds) + "\n";
+    }
     RunFolder(file).make_room();
     const std::string why = native::replace_file(file, text);
     if (!why.empty()) std::fprintf(stderr, "mobula: the status file: %s\n", why.c_str());

@@ -7,9 +7,11 @@
 namespace mobula::runtime {
 
 /// Leaves "exit <code>" and, if there is one, "reason <sentence>" in the file for the launcher, at
-/// once and whole. Does nothing without a file name; a file that cannot be written, or that is a
-/// device, link or folder and so is left alone, is reported on stderr.
-void write_status(const std::string& file, int code, const std::string& reason) noexcept;
+/// once and whole; with `tasks_may_take`, "waits <seconds>" as well, for so long may ranks run on.
+/// Does nothing without a file name; a file that cannot be written, or that is a device, link or
+/// folder and so is left alone, is reported on stderr.
+void write_status(const std::string& file, int code, const std::string& reason,
+                  std::chrono::seconds tasks_may_take = {}) noexcept;
 
 /// The exit code of a process whose driver returned `code`. The kernel keeps the lowest eight bits
 /// only (of -1 a shell sees 255); what would become a 0 by that, such as 256, becomes 1.

@@ -49,6 +49,13 @@ std::string join(const std::vector<std::string>& parts) {
     return text;
 }
 
+/// One that its user takes for the rank's CPUs or GPUs.
+bool is_like_cpus_or_gpus(std::string_view name) {
+    if (name.starts_with("num_")) name.remove_prefix(4);
+    if (name.ends_with('s') || name.ends_with('S')) name.remove_suffix(1);
+    return name == "cpu" || name == "CPU" || name == "gpu" || name == "GPU";
+}
+
 }  // namespace
 
 // ---- Amounts ----
@@ -62,10 +69,16 @@ Amounts::Amounts(double cpus, double gpus, const Resources& custom)
                         gpus));
     }
     for (const auto& [name, amount] : custom) {
-        if (name.empty() || name.size() > name_bytes_max || name == "cpus" || name == "gpus") {
+        if (is_like_cpus_or_gpus(name)) {
+            throw BadInput(fmt::format(
+                "\"{}\" is not allowed as the name of a custom resource; CPUs and GPUs are asked "
+                "for as cpus and gpus",
+                name));
+        }
+        if (name.empty() || name.size() > name_bytes_max) {
             throw BadInput(
                 fmt::format("\"{}\" is not allowed as the name of a custom resource; it "
-                            "must have 1 to {} letters and not be cpus or gpus",
+                            "must have 1 to {} letters",
                             name.substr(0, name_bytes_max), name_bytes_max));
         }
         const std::int64_t steps = steps_of(name, amount);

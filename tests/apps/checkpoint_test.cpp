@@ -174,6 +174,27 @@ TEST(CheckpointDeathTest, SaysNothingBesidesTheSentence) {
         testing::ExitedWithCode(0), "^$");
 }
 
+// Of a file with a damaged list of names it may find so much open at the end that it gives up.
+TEST(CheckpointDeathTest, SaysNothingAtTheEndOfTheProcess) {
+    const TemporaryFolder folder;
+    wa::write_checkpoint(folder / "weights.h5", example());
+    const std::string whole = read_bytes(folder / "weights.h5");
+    EXPECT_EXIT(
+        {
+            for (std::size_t at = 760; at < 1060; ++at) {
+                std::string bytes = whole;
+                bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
+                write_bytes(folder / "weights.h5", bytes);
+                try {
+                    static_cast<void>(wa::read_checkpoint(folder / "weights.h5"));
+                } catch (const mobula::Error&) {  // some of it is not used
+                }
+            }
+            std::exit(0);
+        },
+        testing::ExitedWithCode(0), "^$");
+}
+
 // Damage inside HDF5's own tables is left out: the library is known to fall over some of it.
 TEST(CheckpointTest, RefusesTruncations) {
     const TemporaryFolder folder;

@@ -40,7 +40,10 @@ TEST(Amounts, RefusesWhatIsNoAmount) {
     }
     EXPECT_THROW(Amounts(0, 1.5), BadInput);
     EXPECT_THROW(Amounts(0, 0, {{"", 1}}), BadInput);
-    EXPECT_THROW(Amounts(0, 0, {{"gpus", 1}}), BadInput);
+    for (const char* name : {"gpus", "cpu", "CPU", "num_cpus", "num_gpus"}) {
+        EXPECT_THROW(Amounts(0, 0, {{name, 1}}), BadInput) << name;
+    }
+    EXPECT_EQ(Amounts(0, 0, {{"cpus of old", 1}}).custom("cpus of old"), Amounts::one);
     EXPECT_THROW(Amounts(0, 0, {{std::string(300, 'x'), 1}}), BadInput);
     try {
         Amounts(-2, 0);
@@ -56,6 +59,7 @@ TEST(Amounts, OfOptionsAndBundles) {
     EXPECT_EQ(Amounts::of(ActorOptions{}), Amounts());
     EXPECT_EQ(Amounts::of_bundle({{"cpus", 2}, {"gpus", 1}, {"disk", 3}}),
               Amounts(2, 1, {{"disk", 3}}));
+    EXPECT_THROW(Amounts::of_bundle({{"CPU", 1}}), BadInput);
 }
 
 TEST(Amounts, DescribesItself) {

@@ -15,9 +15,9 @@
 
 namespace {
 
-void tell(int code) {
+void tell(int code, const char* more = "") {
     if (FILE* file = std::fopen(std::getenv("MOBULA_STATUS_FILE"), "w")) {
-        std::fprintf(file, "exit %d\n", code);
+        std::fprintf(file, "exit %d\n%s", code, more);
         std::fclose(file);
     }
 }
@@ -66,7 +66,11 @@ int main(int argc, char** argv) {
     if (rank == 0) {
         std::printf("last line\n");
         std::fflush(stdout);
-        tell(code);
+        tell(code, how == "late" ? "waits 20\n" : "");
+    }
+    if (how == "late" && rank == ranks - 1) {  // a task of five seconds
+        sleep(5);
+        std::printf("late word\n");
     }
     if (how == "kill") _exit(code);
     mpi.finalize();

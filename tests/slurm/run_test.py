@@ -293,6 +293,11 @@ def code_of_the_driver():
     assert code == 7 and out.splitlines()[-1] == 'last line', (code, out)
 
 
+def tasks_have_their_time_after_a_failure():
+    code, out, err = run('-n', '2', PROBE, 'late', '7')
+    assert code == 7 and 'late word' in out.splitlines(), (code, out, err)
+
+
 def death_of_a_rank():
     code, out, err = run('-n', '2', PROBE, 'kill', '1')
     assert code == 1 and out.splitlines()[-1] == 'last line' and not err, (code, out, err)
@@ -458,7 +463,8 @@ tests = [refuses, refuses_too_many_ranks, a_value_may_stand_close_to_its_letter,
          a_step_shares_its_cpus,
          a_rank_per_gpu_of_the_job, what_sbatch_refuses_is_told, the_log_is_named,
          workers_of_the_user_stay, bindings_are_shown, good_end, ranks_get_their_own_cpus,
-         threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver, death_of_a_rank,
+         threads_of_openmp_are_no_cpus, more_ranks_than_cpus, code_of_the_driver,
+         tasks_have_their_time_after_a_failure, death_of_a_rank,
          what_ended_first_is_named, the_end_of_a_rank_is_left, end_after_the_job,
          death_of_the_launcher, no_word_from_the_driver,
          leaves_nothing_where_a_stop_ends_its_helpers, interrupt, termination,
