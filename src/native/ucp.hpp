@@ -87,8 +87,11 @@ public:
     /// False when something has happened already: progress and try again.
     [[nodiscard]] bool arm() noexcept { return ucp_worker_arm(handle_) == UCS_OK; }
 
-    /// Has `handler` called for active messages of this id.
+    /// Has `handler` called for active messages of this id. UCX 1.13 makes room for handlers by
+    /// doubling it, and calls whatever lies where none was set when a message of that id comes: a
+    /// handler is to be set for all ids below `ids`. Those above are dropped by UCX.
     void on_message(unsigned id, ucp_am_recv_callback_t handler, void* owner);
+    static constexpr unsigned ids = 16;
 
 private:
     ucp_worker_h handle_ = nullptr;

@@ -13,7 +13,7 @@ namespace mobula::transport {
 
 namespace {
 
-constexpr unsigned beat_message = 0;  // see MessageId
+constexpr unsigned beat_message = 1;
 
 // To a peer that takes nothing a few are enough.
 constexpr unsigned in_flight_max = 4;
@@ -57,7 +57,7 @@ void Pulse::start(const Meeting& meeting, std::vector<std::vector<std::byte>> ad
         peer->incarnation = meeting.incarnations[r];
         peers_.push_back(std::move(peer));
     }
-    worker_.on_message(beat_message, &on_beat, this);
+    for (unsigned id = 0; id < native::UcpWorker::ids; ++id) worker_.on_message(id, &on_beat, this);
     thread_ = std::thread([this, period] { run(period); });
 }
 

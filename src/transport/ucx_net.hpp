@@ -16,10 +16,8 @@
 
 namespace mobula::transport {
 
-/// The ids of our active messages. They begin at 0: where an id below the largest one has no
-/// handler, UCX 1.13 calls whatever lies there when a message of that id comes.
-enum class MessageId : unsigned { batch = 0, control = 1, chunk = 2 };
-inline constexpr unsigned message_ids = 3;
+/// The ids of our active messages.
+enum class MessageId : unsigned { batch = 1, control = 2, chunk = 3 };
 
 /// This rank's end of the UCX network: worker, endpoints (made on first use), and what is in
 /// flight. Sends batches and control messages eagerly; receiving is for whoever sets the handlers.

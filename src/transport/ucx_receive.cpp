@@ -69,6 +69,12 @@ ucs_status_t UcxTransportImpl::on_chunk(void* self, const void* header, std::siz
     return transport.bulk_.receive_chunk(chunk, data, bytes, *param);
 }
 
+ucs_status_t UcxTransportImpl::on_stray(void* self, const void*, std::size_t, void*, std::size_t,
+                                        const ucp_am_recv_param_t*) noexcept {
+    static_cast<void>(static_cast<UcxTransportImpl*>(self)->is_ours({}, false));
+    return UCS_OK;
+}
+
 bool UcxTransportImpl::is_ours(std::span<const std::byte> message, bool whole) {
     if (whole && carries(message, net_.seal().token)) return true;
     if (sums_.messages_refused.get() == 0) {

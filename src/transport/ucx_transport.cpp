@@ -132,6 +132,9 @@ void UcxTransportImpl::start(const Meeting& meeting, ArenaView arena, Delegate& 
         MembershipLimits{settings_.heartbeat, dead_after,
                          std::max(settings_.join_within, 2 * dead_after), settings_.neighbours},
         Clock::now());
+    for (unsigned id = 0; id < native::UcpWorker::ids; ++id) {
+        net_.worker().on_message(id, &on_stray, this);
+    }
     net_.worker().on_message(static_cast<unsigned>(MessageId::batch), &on_batch, this);
     net_.worker().on_message(static_cast<unsigned>(MessageId::control), &on_control, this);
     net_.worker().on_message(static_cast<unsigned>(MessageId::chunk), &on_chunk, this);

@@ -80,6 +80,9 @@ private:
 
     static ucs_status_t on_batch(void* self, const void*, std::size_t, void* data,
                                  std::size_t bytes, const ucp_am_recv_param_t*) noexcept;
+    static ucs_status_t on_stray(void* self, const void* header, std::size_t header_bytes,
+                                 void* data, std::size_t bytes,
+                                 const ucp_am_recv_param_t* param) noexcept;
     static ucs_status_t on_control(void* self, const void*, std::size_t, void* data,
                                    std::size_t bytes, const ucp_am_recv_param_t*) noexcept;
 

@@ -169,7 +169,7 @@ TEST_F(Strangers, are_counted_and_harm_nobody) {
 TEST_F(Strangers, harm_nobody_by_ids_that_the_engine_does_not_use) {
     ASSERT_TRUE(talk());
     for (unsigned id = 0; id < 40; ++id) send(MessageId{id}, message(Seal{}, 20));
-    EXPECT_TRUE(until([&] { return refused() == message_ids; })) << refused();
+    EXPECT_TRUE(until([&] { return refused() == native::UcpWorker::ids; })) << refused();
     EXPECT_TRUE(talk());
 }
 
