@@ -59,7 +59,7 @@ TEST(Amounts, OfOptionsAndBundles) {
     EXPECT_EQ(Amounts::of(ActorOptions{}), Amounts());
     EXPECT_EQ(Amounts::of_bundle({{"cpus", 2}, {"gpus", 1}, {"disk", 3}}),
               Amounts(2, 1, {{"disk", 3}}));
-    EXPECT_THROW(Amounts::of_bundle({{"CPU", 1}}), BadInput);
+    EXPECT_THROW(static_cast<void>(Amounts::of_bundle({{"CPU", 1}})), BadInput);
 }
 
 TEST(Amounts, DescribesItself) {
