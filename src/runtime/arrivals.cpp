@@ -177,12 +177,19 @@ std::optional<std::size_t> AnyOf::give(std::size_t number, std::span<Cell* const
         --position;
     } else {
         const auto found = std::find(cells.begin(), cells.end(), cell);
-        if (found == cells.end()) return std::nullopt;  // it was taken out before it was done
+        if (found == cells.end()) {  // it was taken out before it was done
+            unsure_ = true;
+            return std::nullopt;
+        }
         position = static_cast<std::size_t>(found - cells.begin());
     }
     const bool done = detail::is_done(*cell);
     const Seen now = done ? Seen{nullptr, number} : add(cell, position);
-    if (position < seen_.size()) seen_[position] = now;
+    if (position < seen_.size() && seen_[position].number == number) {
+        seen_[position] = now;
+    } else {
+        unsure_ = true;
+    }
     if (!done) return std::nullopt;
     given_ = position;
     return position;
@@ -219,11 +226,12 @@ bool AnyOf::follow_the_given(std::span<Cell* const> cells) {
     return true;
 }
 
-/// Waits for all that it is given, whatever its caller did.
+/// Waits for all that it is given, whatever its caller did. What is seen where it was before may
+/// have been elsewhere when it arrived, and nothing is waited for then.
 void AnyOf::compare(std::span<Cell* const> cells) {
     const bool same = std::equal(cells.begin(), cells.end(), seen_.begin(), seen_.end(),
                                  [](Cell* cell, const Seen& seen) { return cell == seen.cell; });
-    if (same) return;
+    if (same && !unsure_) return;
     start_again();
     for (Cell* cell : cells) seen_.push_back(add(cell, seen_.size()));
 }
@@ -232,6 +240,7 @@ void AnyOf::start_again() {
     queue_ = std::make_unique<detail::ArrivalQueue>();
     seen_.clear();
     numbered_.clear();
+    unsure_ = false;
 }
 
 }  // namespace mobula::runtime

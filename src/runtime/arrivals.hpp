@@ -93,6 +93,7 @@ private:
     std::vector<Seen> seen_;  // by the call before
     std::vector<Numbered> numbered_;
     std::optional<std::size_t> given_;  ///< the position that the call before returned
+    bool unsure_ = false;               ///< an object has arrived elsewhere than where it was seen
 };
 
 }  // namespace mobula::runtime

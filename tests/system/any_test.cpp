@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "support/checks.hpp"
@@ -109,6 +110,25 @@ void stays(const Gate& gate) {
     (void)when_any(refs, 60s);  // a cancelled one is done
 }
 
+/// One that arrives while it is elsewhere, and is back at its place in the next call.
+void comes_back(const Gate& gate) {
+    std::vector<Ref<int>> refs;
+    for (int i = 0; i < 40; ++i) refs.push_back(never(gate));
+    Promise<int> away, other;
+    refs[5] = away.ref();
+    refs[9] = other.ref();
+    thrown<Timeout>([&] { (void)when_any(refs, 1ms); }, "when_any of none that is done");
+    const Ref<int> kept = std::exchange(refs[5], never(gate));
+    away.set_value(1);
+    other.set_value(2);
+    check_equal(when_any(refs, 60s), 9U, "the one that is there");
+    const Ref<int> another = std::exchange(refs[5], kept);
+    refs.erase(refs.begin() + 9);
+    check_equal(when_any(refs, 60s), 5U, "the one that is back");
+    cancel(another);
+    for (const Ref<int>& ref : refs) cancel(ref);
+}
+
 void growing_arrivals() {
     Arrivals arrivals;
     check(!arrivals.next().has_value(), "Arrivals of nothing gave something");
@@ -172,6 +192,7 @@ int driver(Job&) {
         for (const int at_once : {3, 17, 100}) drain(gate, way, 120, at_once);
     }
     stays(gate);
+    comes_back(gate);
     growing_arrivals();
     costs(gate);
     return 0;
